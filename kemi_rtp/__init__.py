@@ -1,0 +1,11 @@
+"""Decides in Kamailio's KEMI route which rtpengine node carries a call, and keeps disabled nodes out."""
+
+import sys
+
+__version__ = "0.1.0"
+
+
+def forget_modules() -> None:
+    """Let the next import read the package's modules from disk again; `app_python.reload` alone keeps them."""
+    for name in [name for name in sys.modules if name.startswith(f"{__name__}.")]:
+        del sys.modules[name]

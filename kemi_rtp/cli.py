@@ -1,0 +1,440 @@
+"""The command kemi-rtp: the operator's side."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from kemi_rtp import __version__, nodes, shared
+from kemi_rtp.admin import Change, Entry, State, decide, matching
+from kemi_rtp.documents import DocumentError, nearest
+from kemi_rtp.nodes import Config, Node
+from kemi_rtp.registry import Registry, RegistryError, Transaction
+from kemi_rtp.report import Report, report_from_files, report_from_kamailio
+from kemi_rtp.rows import parse_rows
+from kemi_rtp.rpc import NotReachable, Rpc, RpcError
+from kemi_rtp.times import format_timestamp, parse_duration, parse_timestamp, utc_now
+from kemi_rtp.view import Health, decode_health
+
+DONE, FAILED, SAVED = 0, 1, 3
+"""Exit codes: done and in force; failed, nothing changed; saved, but not in force in Kamailio. 2 is wrong usage."""
+
+# Into a pipe or file a row stays one line, however long; on a terminal rich fits it to the window.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def fail(message: object) -> NoReturn:
+    """Say why nothing was changed, and end."""
+    err.print(str(message), style="red", markup=False)
+    raise SystemExit(FAILED)
+
+
+@dataclass(frozen=True)
+class Site:
+    """nodes.yaml and what it leads to."""
+
+    path: Path
+    config: Config
+
+    @property
+    def registry(self) -> Registry:
+        """The registry of this site."""
+        return Registry(Path(self.config.settings.state_dir))
+
+    def rpc(self) -> Rpc:
+        """A connection to this site's Kamailio."""
+        return Rpc(self.config.settings.rpc_socket)
+
+
+pass_site = click.make_pass_decorator(Path)
+
+
+def load_site(path: Path) -> Site:
+    """The site of a nodes.yaml; ends the command when the file is faulty."""
+    try:
+        return Site(path, nodes.load(path))
+    except DocumentError as error:
+        fail(error)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="kemi-rtp")
+@click.option(
+    "--nodes",
+    "nodes_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="KEMI_RTP_NODES",
+    default="/etc/kamailio/nodes.yaml",
+    show_default=True,
+    show_envvar=True,
+    help="The nodes.yaml of this Kamailio.",
+)
+@click.pass_context
+def main(context: click.Context, nodes_path: Path) -> None:
+    """Take rtpengine nodes out of service and back, and see what the next call will meet.
+
+    Exit codes: 0 done and in force, 1 failed and nothing changed, 2 wrong usage, 3 saved but not in force in Kamailio.
+    """
+    context.obj = nodes_path
+
+
+# --- show ------------------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="JSON for scripts and monitoring.")
+@pass_site
+def show(path: Path, *, as_json: bool) -> None:
+    """Show every node: what it may take, and why. The next call meets what this prints."""
+    site = load_site(path)
+    try:
+        try:
+            with site.rpc() as rpc:
+                report = report_from_kamailio(rpc, site.config, site.registry)
+        except NotReachable as error:
+            report = report_from_files(site.config, site.registry, str(error))
+    except RegistryError as error:
+        fail(error)
+    if as_json:
+        click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
+    else:
+        print_report(report)
+    for note in report.notes:
+        err.print(note, style="yellow", markup=False)
+
+
+def print_report(report: Report) -> None:
+    """The table of `kemi-rtp show`."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("node", "pool", "tier", "weight", "admin", "health", "new calls", "calls", "module", "why", "url"):
+        table.add_column(heading, no_wrap=heading != "why", overflow="fold")
+    for line in report.lines:
+        style = "" if line["routable"] else "yellow" if line["admin"] == "draining" else "red"
+        cells = [
+            line["name"],
+            line["pool"] or "(not in nodes.yaml)",
+            line["tier"],
+            line["weight"],
+            line["admin"],
+            line["health"],
+            "yes" if line["routable"] else "no",
+            line["calls"],
+            line["module"],
+            line["reason"],
+            line["url"],
+        ]
+        table.add_row(*("-" if cell is None else str(cell) for cell in cells), style=style)
+    out.print(table)
+
+
+# --- disable, drain, enable ------------------------------------------------------------------------------------------
+
+
+def admin_command(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The arguments that disable, drain and enable share."""
+    decorators: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
+        click.argument("node"),
+        click.option("--reason", default="", help="Why; shown to everybody who looks at the node."),
+        click.option("--for", "duration", help="End it after this time, such as 45m, 2h or 3d."),
+        click.option("--until", help="End it at this time, such as 18:30 or 2026-11-22T18:30:00Z."),
+        click.option("--by", default="", help="Who decided it.  [default: you, behind sudo or doas too]"),
+        pass_site,
+    ]
+    for decorator in reversed(decorators):
+        method = decorator(method)
+    return method
+
+
+@main.command()
+@admin_command
+def disable(path: Path, **options: str) -> None:
+    """Take NODE (a name or URL) out of service: nothing is sent to it any more, not even for calls that it has."""
+    if not options["reason"].strip():
+        raise click.UsageError("disable needs --reason: the next one on duty will want to know why")
+    set_state(path, State.DISABLED, **options)
+
+
+@main.command()
+@admin_command
+def drain(path: Path, **options: str) -> None:
+    """Give NODE (a name or URL) no new calls; the calls that it has are served to their end."""
+    set_state(path, State.DRAINING, **options)
+
+
+@main.command()
+@admin_command
+def enable(path: Path, **options: str) -> None:
+    """Put NODE (a name or URL) back into service; with --for or --until, only for that time."""
+    set_state(path, State.ENABLED, **options)
+
+
+def set_state(
+    path: Path, state: State, *, node: str, reason: str, duration: str | None, until: str | None, by: str
+) -> NoReturn:
+    """Store a decision, put it in force, and end with the exit code that tells how far it came."""
+    site = load_site(path)
+    now = utc_now()
+    end = end_of(duration, until, now)
+    who = author(by)
+    for name, value in (("--reason", reason), ("--by", who)):
+        if not value.isprintable():
+            raise click.UsageError(f"{name} {value!r} must be one line of text without control characters")
+    try:
+        with site.registry.exclusive() as transaction:
+            known = find_node(site.config, transaction.entries, node)
+            entry = Entry(known.name, state, reason, who, now, end, known.url)
+            if not store(transaction, known, entry):
+                raise SystemExit(DONE)
+            # Published before the lock is released: no two changes can cross on their way into shared memory.
+            code = publish(site, transaction.entries, known)
+    except RegistryError as error:
+        fail(error)
+    raise SystemExit(code)
+
+
+def store(transaction: Transaction, node: Node, entry: Entry) -> bool:
+    """Write the decision to the registry; false when it is what holds already."""
+    if transaction.loaded.problem:
+        err.print(transaction.loaded.problem, style="red", markup=False)
+    before = matching(transaction.entries, node)
+    current = max((e.state for old in before if (e := old.at(utc_now()))), key=lambda s: s.strictness, default=None)
+    after = decide(transaction.entries, entry)
+    if entry.state is State.ENABLED and (not before or (entry.until and not matching(after, node))):
+        out.print(f"{node.name} is enabled, and was before; nothing is to come back after a time", markup=False)
+        return False
+    change = Change(
+        entry.since or utc_now(),
+        node.name,
+        current or State.ENABLED,
+        entry.state,
+        entry.reason,
+        entry.by,
+        "command",
+        entry.until,
+    )
+    transaction.write(after, [change])
+    return True
+
+
+def publish(site: Site, entries: Mapping[str, Entry], node: Node) -> int:
+    """Put what the registry now holds about a node into the shared memory of a running Kamailio."""
+    items = {shared.admin_key(node.name): "", shared.admin_key(node.url): ""}
+    about = matching(entries, node)
+    items |= shared.admin_items(about)
+    described = about[0].describe() if about else "enabled"
+    try:
+        with site.rpc() as rpc:
+            rpc.put(items)
+            in_force = rpc.wait_until_sent([node.set_id], timeout=10.0)
+            late = not about and node.pool and not wait_until_active(rpc, site, node)
+    except NotReachable as error:
+        out.print(f"{node.name}: {described}", markup=False)
+        err.print(f"saved; it applies when Kamailio starts: {error}", style="yellow", markup=False)
+        return SAVED
+    except RpcError as error:
+        err.print(f"saved, but Kamailio did not take it: {error}", style="red", markup=False)
+        return SAVED
+    out.print(f"{node.name}: {described}", markup=False)
+    if late:
+        err.print(f"{node.name} does not answer pings: calls go to it as soon as it does", style="yellow", markup=False)
+    if not in_force:
+        err.print(f"saved and published, but a worker still waits for {node.name}", style="yellow", markup=False)
+        return SAVED
+    return DONE
+
+
+def wait_until_active(rpc: Rpc, site: Site, node: Node) -> bool:
+    """Wait until the rtpengine module, too, uses a node again; False when the node does not answer pings."""
+    settings = site.config.settings
+    rounds = settings.probe_failures + settings.probe_successes
+    deadline = time.monotonic() + rounds * (settings.probe_interval + settings.probe_timeout) + 1
+    while time.monotonic() < deadline:
+        row = parse_rows(rpc.call("rtpengine.show", node.url)).get(node.url)
+        if row is not None and row.active:
+            return True
+        if decode_health(rpc.get(shared.health_key(node.url)))[0] is Health.DOWN:
+            return False
+        time.sleep(0.05)
+    return False
+
+
+def find_node(config: Config, entries: Mapping[str, Entry], name_or_url: str) -> Node:
+    """The node meant; also one that only the registry still knows. Ends the command with the nearest matches."""
+    known = nodes.find(config.nodes, name_or_url)
+    if known is not None:
+        return known
+    for entry in entries.values():
+        if name_or_url in (entry.node, entry.url):
+            return Node(entry.node, entry.url or entry.node, "", 0, 0, 0)
+    names = dict.fromkeys([text for node in config.nodes for text in (node.name, node.url)] + list(entries))
+    hint = nearest(name_or_url, names) or f" (nodes: {', '.join(node.name for node in config.nodes)})"
+    raise click.UsageError(f"there is no node {name_or_url!r}{hint}")
+
+
+def end_of(duration: str | None, until: str | None, now: datetime) -> datetime | None:
+    """The end of a decision, from --for or --until."""
+    if duration is not None and until is not None:
+        raise click.UsageError("--for and --until exclude each other")
+    try:
+        end = now + timedelta(seconds=parse_duration(duration)) if duration is not None else None
+        end = parse_timestamp(until, now) if until is not None else end
+    except (ValueError, OverflowError) as error:
+        raise click.UsageError(f"{'--for' if until is None else '--until'}: {error}") from None
+    if end is not None and end <= now:
+        raise click.UsageError(f"{format_timestamp(end)} has passed already (it is {format_timestamp(now)})")
+    return end
+
+
+def author(by: str) -> str:
+    """Who decides: --by, else the login behind sudo or doas, else the user; with the host."""
+    if not by:
+        try:
+            by = os.environ.get("SUDO_USER") or os.environ.get("DOAS_USER") or getpass.getuser()
+        except (OSError, KeyError):
+            by = f"uid {os.getuid()}"
+    return by if "@" in by else f"{by}@{socket.gethostname()}"
+
+
+# --- history, reload, check, paths -----------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("node", required=False, default="")
+@click.option("--limit", "-n", type=click.IntRange(min=1), default=50, show_default=True, help="So many at most.")
+@click.option("--json", "as_json", is_flag=True, help="JSON for scripts.")
+@pass_site
+def history(path: Path, node: str, limit: int, *, as_json: bool) -> None:
+    """Show who changed what, when and why, oldest first; of one NODE only when given."""
+    site = load_site(path)
+    try:
+        changes = site.registry.history(node, limit)
+    except RegistryError as error:
+        fail(error)
+    rows: list[dict[str, str]] = [
+        {
+            "at": format_timestamp(change.at),
+            "node": change.node,
+            "from": str(change.before),
+            "to": str(change.after),
+            "until": format_timestamp(change.until) if change.until else "",
+            "by": change.by,
+            "way": change.way,
+            "reason": change.reason,
+        }
+        for change in changes
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("at", "node", "from", "to", "until", "by", "way", "reason"):
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*row.values())
+    out.print(table)
+
+
+@main.command()
+@click.option("--timeout", default=20.0, show_default=True, help="Seconds to wait for Kamailio.")
+@pass_site
+def reload(path: Path, timeout: float) -> None:
+    """Put an edited nodes.yaml and registry in force now; a faulty file changes nothing."""
+    site = load_site(path)
+    try:
+        loaded = site.registry.load()
+    except RegistryError as error:
+        fail(error)
+    if loaded.problem:
+        fail(loaded.problem)
+    try:
+        with site.rpc() as rpc, err.status("waiting for Kamailio's timer") as status:
+            reply = request_reload(rpc, timeout, lambda text: status.update(text))
+    except NotReachable as error:
+        err.print(f"both files are valid and apply when Kamailio starts: {error}", style="yellow", markup=False)
+        raise SystemExit(SAVED) from None
+    except RpcError as error:
+        fail(error)
+    if "error" in reply:
+        fail(reply["error"])
+    out.print(reply["text"], markup=False)
+
+
+def request_reload(rpc: Rpc, timeout: float, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Ask the supervisor for a reload and wait for its answer. Raises NotReachable when none comes."""
+    request = shared.new_generation()
+    rpc.call("htable.sets", shared.STATE, shared.RELOAD_REQUEST, request)
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        value = rpc.get(shared.RELOAD_REPLY)
+        reply: dict[str, Any] = json.loads(value) if isinstance(value, str) else {}
+        if reply.get("id") == request:
+            if reply["done"]:
+                return reply
+            progress("waiting for the rtpengine module, which reads its table once in 10 s at most")
+        time.sleep(0.02)
+    raise NotReachable(f"the timer of kemi_rtp has not answered within {timeout:g} s")
+
+
+@main.command()
+@click.option(
+    "--config",
+    "-f",
+    type=click.Path(path_type=Path),
+    default="/etc/kamailio/kamailio.cfg",
+    show_default=True,
+    help="Kamailio's configuration, for kamailio -c.",
+)
+@pass_site
+def check(path: Path, config: Path) -> None:
+    """Check nodes.yaml, the registry and, where Kamailio is installed, its configuration. Changes nothing."""
+    site = load_site(path)
+    pools = len({node.pool for node in site.config.nodes})
+    out.print(f"{path}: {len(site.config.nodes)} nodes in {pools} pools", markup=False)
+    try:
+        loaded = site.registry.load()
+    except RegistryError as error:
+        fail(error)
+    if loaded.problem:
+        fail(loaded.problem)
+    out.print(f"{site.registry.path}: {len(loaded.entries)} nodes out of service or to be", markup=False)
+    for entry in loaded.entries.values():
+        if not any(matching({entry.node: entry}, node) for node in site.config.nodes):
+            err.print(f"{entry.node}: is not in {path}; its state is kept: {entry.describe()}", markup=False)
+    kamailio = shutil.which("kamailio") or shutil.which("kamailio", path="/usr/sbin:/usr/local/sbin")
+    if kamailio is None or not config.exists():
+        err.print(f"kamailio -c was not run: {'no kamailio here' if kamailio is None else f'{config} is not there'}")
+        return
+    result = subprocess.run([kamailio, "-c", "-f", str(config)], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        fail(f"{config}: kamailio -c refuses it:\n{result.stderr.strip()}")
+    out.print(f"{config}: kamailio -c accepts it", markup=False)
+
+
+@main.command()
+def paths() -> None:
+    """Print where this installation's script and configuration fragments are, as lines for kamailio.cfg."""
+    package = Path(__file__).resolve().parent
+    fragments = next((p for p in (package / "kamailio.cfg.d", package.parent / "kamailio.cfg.d") if p.is_dir()), None)
+    out.print(f'#!define KEMI_RTP_SCRIPT "{package / "routes.py"}"', markup=False)
+    for name in ("defines", "kemi_rtp", "rtpengine"):
+        out.print(f'include_file "{fragments}/{name}.cfg"', markup=False)
+
+
+if __name__ == "__main__":
+    main()

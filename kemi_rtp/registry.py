@@ -1,0 +1,241 @@
+"""The registry: admin states on disk, kept through crashes, reloads and restarts. Pure.
+
+A state directory holds
+
+    registry.yaml        the states in force: node, state, reason, who, since, until
+    registry.yaml.good   the same, as last written or read without fault; used when registry.yaml is unreadable
+    registry.yaml.rejected   a faulty edit that a later change had to move out of the way
+    history.jsonl        one line per change: when, who, what, from, to, reason, by which way
+    registry.lock        held by whoever changes any of these
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from kemi_rtp.admin import Change, Entry, State, change_from_json, change_to_json, differences, parse, render
+from kemi_rtp.documents import DocumentError
+
+LOCK_TIMEOUT = 30.0
+"""Seconds that a change waits for another one to finish."""
+
+
+class RegistryError(Exception):
+    """The registry cannot be read, or a change cannot be stored; nothing was changed."""
+
+
+class RegistryBusyError(RegistryError):
+    """Another process is changing the registry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Entries by node name, and what is wrong with registry.yaml when the last good version had to serve."""
+
+    entries: Mapping[str, Entry]
+    problem: str = ""
+
+
+class Registry:
+    """The registry of one state directory."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.directory = state_dir
+        self.path = state_dir / "registry.yaml"
+        self.good_path = state_dir / "registry.yaml.good"
+        self.history_path = state_dir / "history.jsonl"
+        self._lock_path = state_dir / "registry.lock"
+
+    def load(self) -> Loaded:
+        """The entries in force. Raises RegistryError when neither the current nor a good version can be read."""
+        try:
+            return Loaded(parse(self.path.read_text(encoding="utf-8"), self.path))
+        except FileNotFoundError:
+            if not self.good_path.exists() and not self.history_path.exists():
+                return Loaded({})
+            problem = f"{self.path}: is missing"
+        except (OSError, UnicodeDecodeError, DocumentError) as error:
+            problem = _reason(self.path, error)
+        try:
+            entries = parse(self.good_path.read_text(encoding="utf-8"), self.good_path)
+        except (OSError, UnicodeDecodeError, DocumentError) as error:
+            raise RegistryError(
+                f"{problem}\n{_reason(self.good_path, error)}\n"
+                "there is no version of the registry to go by: repair one of the two files, "
+                "or write a registry that says which nodes are out of service"
+            ) from None
+        return Loaded(entries, f"{problem}\nthe last good version, {self.good_path}, is in force")
+
+    @contextlib.contextmanager
+    def exclusive(self, timeout: float = LOCK_TIMEOUT) -> Iterator[Transaction]:
+        """Hold the registry for a change; waits up to `timeout` seconds. Raises RegistryError, also when it is held."""
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+        except OSError as error:
+            raise RegistryError(f"{self._lock_path}: cannot be opened: {error.strerror}") from None
+        try:
+            give_to_owner(self._lock_path)
+            deadline = time.monotonic() + timeout
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError:
+                    if time.monotonic() >= deadline:
+                        raise RegistryBusyError(f"{self._lock_path}: is held by another change; try again") from None
+                    time.sleep(0.005)
+            yield Transaction(self, self.load())
+        finally:
+            os.close(descriptor)
+
+    def history(self, node: str = "", limit: int = 0) -> list[Change]:
+        """The changes, oldest first; of one node only, or the last `limit` only, when given."""
+        try:
+            lines = self.history_path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise RegistryError(f"{self.history_path}: cannot be read: {error.strerror}") from None
+        changes = [change for line in lines if (change := change_from_json(line)) is not None]
+        if node:
+            changes = [change for change in changes if change.node == node]
+        return changes[-limit:] if limit else changes
+
+
+@dataclass
+class Transaction:
+    """The registry while its lock is held. `problem` is as in Loaded."""
+
+    registry: Registry
+    loaded: Loaded
+    entries: Mapping[str, Entry] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.entries = self.loaded.entries
+
+    def write(self, entries: Mapping[str, Entry], changes: Iterable[Change]) -> None:
+        """Make `entries` the registry and record `changes`; on disk when this returns.
+
+        Raises RegistryError when they cannot be stored; then everything is as it was.
+        """
+        registry = self.registry
+        content = render(entries).encode()
+        history_size = registry.history_path.stat().st_size if registry.history_path.exists() else 0
+        drafts: list[Path] = []
+        try:
+            for path in (registry.path, registry.good_path):
+                drafts.append(draft := path.with_name(f".{path.name}.{os.getpid()}"))
+                _write(draft, content, os.O_CREAT | os.O_TRUNC)
+            self._record(changes)
+            if self.loaded.problem and registry.path.exists():
+                os.replace(registry.path, registry.path.with_name("registry.yaml.rejected"))
+            os.replace(drafts[0], registry.path)
+            os.replace(drafts[1], registry.good_path)
+            _sync_directory(registry.directory)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.truncate(registry.history_path, history_size)
+            for draft in drafts:
+                with contextlib.suppress(OSError):
+                    draft.unlink()
+            raise RegistryError(
+                f"{registry.directory}: the change cannot be stored: {error.strerror}; nothing was changed"
+            ) from None
+        self.entries = entries
+        self.loaded = Loaded(entries)
+
+    def adopt_edits(self, now: datetime) -> list[Change]:
+        """Record what was edited by hand since the last good version, and make the edit the last good version."""
+        registry = self.registry
+        if self.loaded.problem:
+            return []
+        try:
+            good = parse(registry.good_path.read_text(encoding="utf-8"), registry.good_path)
+        except FileNotFoundError:
+            good = {}
+        except (OSError, UnicodeDecodeError, DocumentError):
+            good = {}
+        if good == self.entries and registry.good_path.exists():
+            return []
+        changes = [change for change in differences(good, self.entries, now) if not self._recorded(change)]
+        draft = registry.good_path.with_name(f".{registry.good_path.name}.{os.getpid()}")
+        try:
+            if changes:
+                self._record(changes)
+            _write(draft, render(self.entries).encode(), os.O_CREAT | os.O_TRUNC)
+            os.replace(draft, registry.good_path)
+            _sync_directory(registry.directory)
+        except OSError as error:
+            raise RegistryError(f"{registry.directory}: an edit cannot be recorded: {error.strerror}") from None
+        return changes
+
+    def expire(self, now: datetime) -> list[Change]:
+        """Store the end of every decision whose `until` has passed; returns the changes."""
+        entries: dict[str, Entry] = {}
+        changes: list[Change] = []
+        for name, entry in self.entries.items():
+            current = entry.at(now)
+            if current is not None:
+                entries[name] = current
+            if current is not entry:
+                after = current.state if current else State.ENABLED
+                reason = f"the time set by {entry.by or 'somebody'} is over"
+                changes.append(Change(now, name, entry.state, after, reason, "kemi_rtp", "until"))
+        if changes:
+            self.write(entries, changes)
+        return changes
+
+    def _record(self, changes: Iterable[Change]) -> None:
+        path = self.registry.history_path
+        lines = "".join(change_to_json(change) + "\n" for change in changes)
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as history:
+            if history.seek(0, os.SEEK_END) and history.seek(-1, os.SEEK_END) >= 0 and history.read(1) != b"\n":
+                lines = "\n" + lines  # a crash cut the last line short; do not grow it
+        _write(path, lines.encode(), os.O_CREAT | os.O_APPEND)
+
+    def _recorded(self, change: Change) -> bool:
+        """Whether a crash between the history and the good version makes a written change look like an edit."""
+        entry = self.entries.get(change.node)
+        last = next(reversed(self.registry.history(change.node)), None)
+        return last is not None and entry is not None and (last.at, last.after) == (entry.since, entry.state)
+
+
+def give_to_owner(path: Path) -> None:
+    """When root writes into a state directory that Kamailio's user owns, the file must stay Kamailio's to change."""
+    if os.geteuid() == 0:
+        directory = path.parent.stat()
+        os.chown(path, directory.st_uid, directory.st_gid)
+
+
+def _write(path: Path, content: bytes, flags: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o644)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    give_to_owner(path)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _reason(path: Path, error: Exception) -> str:
+    if isinstance(error, DocumentError):
+        return str(error)
+    return f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"

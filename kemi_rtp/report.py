@@ -1,0 +1,131 @@
+"""What `kemi-rtp show` tells: the same View as the SIP workers', with the module's own states beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kemi_rtp import shared
+from kemi_rtp.admin import Entry, matching
+from kemi_rtp.nodes import Config, Node
+from kemi_rtp.registry import Registry, RegistryError
+from kemi_rtp.rows import Row, parse_rows
+from kemi_rtp.rpc import Rpc, RpcError
+from kemi_rtp.times import format_timestamp, utc_now
+from kemi_rtp.view import Health, Standing, View, build, derive
+
+
+@dataclass
+class Report:
+    """One line per node, ready for JSON; `notes` are for people."""
+
+    generation: object
+    kamailio: str
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """What `show --json` prints."""
+        return {"nodes": self.lines, "generation": self.generation, "kamailio": self.kamailio, "notes": self.notes}
+
+
+def report_from_kamailio(rpc: Rpc, config: Config, registry: Registry) -> Report:
+    """The report of a running Kamailio. Raises NotReachable."""
+    view = _view(rpc)
+    report = Report(view.generation, "running")
+    if view.generation is None:
+        report.notes.append("this Kamailio runs without kemi_rtp: its shared memory holds no state")
+    try:
+        entries = registry.load().entries
+    except RegistryError as error:
+        entries = {}
+        report.notes.append(str(error))
+    rows = _module_rows(rpc, report)
+    for node, standing in view:
+        calls = rpc.get(shared.calls_key(node.url))
+        row = str(rows.get(node.url, "missing"))
+        report.lines.append(_line(node, standing, int(calls) if calls is not None else None, row))
+    in_force = [node for node, _ in view]
+    if set(in_force) != set(config.nodes):
+        report.notes.append("nodes.yaml on disk is not what is in force: see Kamailio's log, or run kemi-rtp reload")
+    _add_orphans(report, entries, in_force)
+    return report
+
+
+def report_from_files(config: Config, registry: Registry, why: str) -> Report:
+    """The report of what the next start of Kamailio will begin with. Raises RegistryError."""
+    loaded = registry.load()
+    report = Report(None, "not reachable")
+    report.notes.append(f"Kamailio is not reachable, this is what its next start begins with: {why}")
+    if loaded.problem:
+        report.notes.append(loaded.problem)
+    now = utc_now()
+    for node in config.nodes:
+        standing = derive(matching(loaded.entries, node), Health.UNKNOWN, "", now)
+        report.lines.append(_line(node, standing, None, None))
+    _add_orphans(report, loaded.entries, config.nodes)
+    return report
+
+
+def _view(rpc: Rpc) -> View:
+    while True:
+        view = build(rpc.get, utc_now())
+        if rpc.get(shared.GENERATION) == view.generation:
+            return view
+
+
+def _line(node: Node, standing: Standing, calls: int | None, module: str | None) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "url": node.url,
+        "pool": node.pool,
+        "weight": node.weight,
+        "tier": node.tier,
+        "set": node.set_id,
+        "admin": str(standing.admin),
+        "health": str(standing.health),
+        "routable": standing.routable,
+        "reason": standing.reason,
+        **_decision(standing.entry),
+        "calls": calls,
+        "module": module,
+    }
+
+
+def _decision(entry: Entry | None) -> dict[str, str | None]:
+    return {
+        "by": entry.by if entry else None,
+        "since": format_timestamp(entry.since) if entry and entry.since else None,
+        "until": format_timestamp(entry.until) if entry and entry.until else None,
+    }
+
+
+def _add_orphans(report: Report, entries: Mapping[str, Entry], nodes: Iterable[Node]) -> None:
+    """Nodes that the registry knows and nodes.yaml does not: their state is kept, for when they come back."""
+    spoken_for = {entry.node for node in nodes for entry in matching(entries, node)}
+    now = utc_now()
+    for entry in entries.values():
+        current = entry.at(now)
+        if entry.node in spoken_for or current is None:
+            continue
+        report.lines.append(
+            dict.fromkeys(("pool", "weight", "tier", "set", "calls", "module"))
+            | {
+                "name": entry.node,
+                "url": entry.url or None,
+                "admin": str(current.state),
+                "health": str(Health.UNKNOWN),
+                "routable": False,
+                "reason": f"not in nodes.yaml; {current.describe()}",
+                **_decision(current),
+            }
+        )
+
+
+def _module_rows(rpc: Rpc, report: Report) -> dict[str, Row]:
+    try:
+        return parse_rows(rpc.call("rtpengine.show", "all"))
+    except RpcError as error:
+        report.notes.append(str(error))
+        return {}

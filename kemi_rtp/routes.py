@@ -1,0 +1,317 @@
+"""The SIP routes that app_python3 loads: edit them here, or override methods in a script of your own.
+
+A script of your own, loaded by KEMI_RTP_SCRIPT in place of this one:
+
+    import sys
+    sys.path.append("/opt/kemi-rtp")          # the folder that holds kemi_rtp/
+    import kemi_rtp
+    kemi_rtp.forget_modules()                 # `app_python.reload` brings in changed package code too
+    from kemi_rtp.routes import Routes
+
+    class MyRoutes(Routes):
+        def pool(self):
+            return "eu" if KSR.pv.get("$fd") == "eu.example.com" else "default"
+
+    def mod_init():
+        return MyRoutes.load()
+
+Methods named ksr_* are called by Kamailio; each calls the method of the same purpose below it. A request route ends
+early by raising Done.
+"""
+
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import KSR
+
+if __name__ != "kemi_rtp.routes":  # loaded by app_python3 as a file: make the package around it importable, and fresh
+    package = os.path.dirname(os.path.abspath(__file__))
+    if sys.path[0] == package:
+        del sys.path[0]
+    if os.path.dirname(package) not in sys.path:
+        sys.path.append(os.path.dirname(package))
+    import kemi_rtp
+
+    kemi_rtp.forget_modules()
+
+from kemi_rtp import state
+from kemi_rtp.relay import Outcome, Relay
+from kemi_rtp.supervisor import StartError, Supervisor
+
+R = TypeVar("R", bound="Routes")
+
+
+class Done(Exception):  # noqa: N818 - the end of a route, not an error
+    """Ends the current route: all that was to be done with the message is done."""
+
+
+def route(method: Callable[..., None]) -> Callable[..., int]:
+    """Make a method a route that Kamailio can call: nothing leaves it but an int, whatever happens inside.
+
+    An exception is logged with its traceback; a request that it left without an answer is answered with 500.
+    """
+
+    @functools.wraps(method)
+    def guarded(self: "Routes", msg: object, *arguments: object) -> int:
+        try:
+            method(self, *arguments)
+        except Done:
+            pass
+        except Exception:
+            for line in traceback.format_exc().splitlines():
+                KSR.err(f"kemi_rtp: {method.__name__}: {line}\n")
+            if method.__name__ == "ksr_request_route" and not KSR.is_ACK():
+                KSR.sl.send_reply(500, "Server Internal Error")
+        return 1
+
+    return guarded
+
+
+class Routes:
+    """A SIP registrar and proxy whose calls' media goes through rtpengine."""
+
+    # --- hooks: what a site usually wants different -------------------------------------------------------------------
+
+    def pool(self) -> str:
+        """The pool of nodes.yaml that the call of the current message is placed in."""
+        return "default"
+
+    def flags(self) -> str:
+        """The rtpengine module's flags for the current message: see its rtpengine_offer()."""
+        return "replace-origin replace-session-connection ICE=remove"
+
+    def wants_media(self) -> bool:
+        """Whether the media of the current message's call goes through a node at all."""
+        return True
+
+    def may_use_proxy(self) -> bool:
+        """Whether the sender of an initial request may use this proxy; the place for authentication."""
+        return True
+
+    # --- requests -----------------------------------------------------------------------------------------------------
+
+    def request(self) -> None:
+        """Every SIP request."""
+        self.check_request()
+        self.detect_nat()
+        if KSR.is_CANCEL():
+            if KSR.tm.t_check_trans() > 0:
+                self.media()
+                KSR.tm.t_relay()
+            return
+        if KSR.is_ACK() is False and KSR.tmx.t_precheck_trans() > 0:  # a retransmission
+            KSR.tm.t_check_trans()
+            return
+        if KSR.siputils.has_totag() > 0:
+            self.in_dialog()
+            return
+        KSR.tm.t_check_trans()
+        self.initial()
+
+    def check_request(self) -> None:
+        """Turn away what no proxy should handle."""
+        if KSR.maxfwd.process_maxfwd(10) < 0:
+            self.reply(483, "Too Many Hops")
+        if KSR.is_OPTIONS() and KSR.is_myself_ruri() and KSR.corex.has_ruri_user() < 0:
+            self.reply(200, "Keepalive")
+        if KSR.sanity.sanity_check(17895, 7) < 0:
+            KSR.dbg(f"kemi_rtp: malformed message from {KSR.pv.get('$si')}:{KSR.pv.get('$sp')}\n")
+            raise Done
+
+    def in_dialog(self) -> None:
+        """Requests within a call."""
+        if KSR.rr.loose_route() > 0:
+            self.follow_nat()
+            if KSR.is_ACK():
+                self.media()
+            elif KSR.is_BYE() or KSR.is_INVITE() or KSR.is_UPDATE() or KSR.is_PRACK():
+                self.media_or_reject()
+            if KSR.is_NOTIFY():
+                KSR.rr.record_route()
+            self.relay()
+        elif KSR.is_ACK():
+            if KSR.tm.t_check_trans() > 0:  # for a final reply that this proxy relayed
+                KSR.tm.t_relay()
+        else:
+            self.reply(404, "Not here")
+
+    def initial(self) -> None:
+        """Requests that begin something."""
+        if KSR.is_ACK() or KSR.is_BYE() or KSR.is_PRACK() or KSR.is_UPDATE():
+            if not KSR.is_ACK():
+                self.reply(481, "Call/Transaction Does Not Exist")
+            return
+        if not self.may_use_proxy():
+            self.reply(403, "Forbidden")
+        KSR.hdr.remove("Route")  # a preloaded route is not followed
+        if KSR.is_REGISTER():
+            self.register()
+            return
+        if KSR.is_INVITE() or KSR.is_SUBSCRIBE() or KSR.is_REFER():
+            KSR.rr.record_route()
+        self.find_callee()
+        if KSR.is_INVITE():
+            self.media_or_reject()
+        self.relay()
+
+    def register(self) -> None:
+        """Keep the sender's contact."""
+        if KSR.isflagset(FLAG_NAT):
+            KSR.nathelper.fix_nated_register()
+        if KSR.registrar.save("location", 0) < 0:
+            KSR.sl.sl_reply_error()
+
+    def find_callee(self) -> None:
+        """Set where the request goes: a registered user of this proxy, or where its request URI says."""
+        if not KSR.is_myself_ruri():
+            return
+        if KSR.corex.has_ruri_user() < 0:
+            self.reply(484, "Address Incomplete")
+        found = KSR.registrar.lookup("location")
+        if found == -2:
+            self.reply(405, "Method Not Allowed")
+        if found < 0:
+            self.reply(404, "Not Found")
+
+    def relay(self) -> None:
+        """Send the request on, with the routes that watch over its replies."""
+        KSR.tm.t_on_branch("ksr_branch_route")
+        KSR.tm.t_on_reply("ksr_onreply_route")
+        if KSR.is_INVITE():
+            KSR.tm.t_on_failure("ksr_failure_route")
+        if KSR.tm.t_relay() < 0:
+            KSR.sl.sl_reply_error()
+
+    # --- media --------------------------------------------------------------------------------------------------------
+
+    def media(self) -> Outcome:
+        """Do for the media what the current message calls for."""
+        if not self.wants_media():
+            return Outcome()
+        return self.rtp.manage(self.flags(), self.pool())
+
+    def media_or_reject(self) -> None:
+        """The same for a request that cannot go on without its media."""
+        outcome = self.media()
+        if outcome:
+            return
+        KSR.warn(f"kemi_rtp: call {KSR.pv.get('$ci')} is answered with {outcome.code}: {outcome.reason}\n")
+        text = outcome.reason.replace("\\", "").replace('"', "'")
+        KSR.hdr.append_to_reply(f'Reason: SIP;cause={outcome.code};text="{text}"\r\n')
+        self.reply(outcome.code, "Not Acceptable Here" if outcome.code == 488 else "Media Service Unavailable")
+
+    # --- NAT ----------------------------------------------------------------------------------------------------------
+
+    def detect_nat(self) -> None:
+        """Answer to where the request came from; remember a sender behind NAT."""
+        KSR.force_rport()
+        if KSR.nathelper.nat_uac_test(19) > 0:
+            if not KSR.is_REGISTER() and KSR.siputils.is_first_hop() > 0:
+                KSR.nathelper.set_contact_alias()
+            KSR.setflag(FLAG_NAT)
+
+    def follow_nat(self) -> None:
+        """Send an in-dialog request to where its receiver really is."""
+        if not KSR.isdsturiset():
+            KSR.nathelper.handle_ruri_alias()
+
+    # --- replies, branches, failures ----------------------------------------------------------------------------------
+
+    def reply_from_callee(self) -> None:
+        """Every reply to a relayed request."""
+        if int(str(KSR.pv.get("$rs"))) < 300:
+            self.media()
+        if KSR.nathelper.nat_uac_test(1) > 0:
+            KSR.nathelper.set_contact_alias()
+
+    def branch(self) -> None:
+        """Every branch of a relayed request, before it is sent."""
+
+    def failure(self) -> None:
+        """An INVITE that no branch has accepted; the place for serial forking."""
+        if KSR.tm.t_is_canceled() < 0 or KSR.is_INVITE():
+            self.media()
+
+    def reply(self, code: int, reason: str) -> None:
+        """Answer the request and end the route."""
+        KSR.sl.send_reply(code, reason)
+        raise Done
+
+    # --- called by Kamailio -------------------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls: type[R]) -> R:
+        """What a script's mod_init returns. Ends Kamailio's start when nodes.yaml or the registry are unusable."""
+        routes = cls()
+        if not state.ready():
+            try:
+                routes.supervisor.start()
+            except StartError as error:
+                for line in str(error).splitlines():
+                    KSR.crit(f"kemi_rtp: {line}\n")
+                KSR.crit("kemi_rtp: Kamailio is not started\n")
+                sys.exit(1)
+        return routes
+
+    def __init__(self) -> None:
+        self.shared = state.SharedState()
+        self.rtp = Relay(self.shared)
+        self.supervisor = Supervisor(self.shared, Path(str(KSR.pv.get("$def(KEMI_RTP_NODES)") or "").strip('"')))
+
+    def child_init(self, rank: int) -> int:
+        """Each process, after it was forked."""
+        self.shared.after_fork()
+        return 0
+
+    @route
+    def ksr_request_route(self) -> None:
+        """Entry point of requests."""
+        self.request()
+
+    @route
+    def ksr_onreply_route(self) -> None:
+        """Entry point of replies to relayed requests."""
+        self.reply_from_callee()
+
+    @route
+    def ksr_branch_route(self) -> None:
+        """Entry point of branches."""
+        self.branch()
+
+    @route
+    def ksr_failure_route(self) -> None:
+        """Entry point of failed INVITEs."""
+        self.failure()
+
+    @route
+    def ksr_reply_route(self) -> None:
+        """Every reply, before its transaction is known. Must be there: Kamailio 5.6 asks for it."""
+
+    @route
+    def ksr_onsend_route(self) -> None:
+        """Every message sent out. Must be there: Kamailio 5.6 asks for it."""
+
+    @route
+    def ksr_htable_event(self, event: str = "") -> None:
+        """Entry point of the htable module: shared memory exists, workers do not yet."""
+        if event == "htable:mod-init":
+            self.supervisor.fill()
+
+    @route
+    def ksr_timer_event(self, timer: str = "") -> None:
+        """Entry point of the supervisor's own timer process."""
+        self.supervisor.tick()
+
+
+FLAG_NAT = 5
+"""Message flag: the sender is behind NAT."""
+
+
+def mod_init() -> Any:
+    """Called by app_python3 when it loads this file, at the start and after `app_python.reload`."""
+    return Routes.load()

@@ -1,0 +1,34 @@
+"""The rtpengine module's answer to its RPC rtpengine.show, in either dialect. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One node as the module holds it: `permanent` disables do not end by themselves; `active` takes commands."""
+
+    url: str
+    set_id: int
+    active: bool
+    permanent: bool
+
+    def __str__(self) -> str:
+        return "disabled" if self.permanent else "active" if self.active else "inactive"
+
+
+def parse_rows(result: Any) -> dict[str, Row]:
+    """The rows by URL; one node's answer is a mapping, that of several a list of them."""
+    items = result if isinstance(result, list) else [result]
+    return {item["url"]: _row(item) for item in items}
+
+
+def _row(item: Mapping[str, Any]) -> Row:
+    # 5.x: disabled is 0, 1 or "1(permanent)". 6.x: disabled is the permanent mark alone, active the rest.
+    disabled = item["disabled"]
+    if "active" in item:
+        return Row(item["url"], item["set"], bool(item["active"]) and not disabled, bool(disabled))
+    return Row(item["url"], item["set"], disabled == 0, disabled == "1(permanent)")

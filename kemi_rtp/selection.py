@@ -1,0 +1,59 @@
+"""Choosing a node for a Call-ID: weighted, the same for the same Call-ID, O(log n). Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Container, Iterable
+from itertools import accumulate
+
+from kemi_rtp.nodes import Node
+
+_POINTS = 1 << 64
+_DRAWS = 16
+
+
+class Tier:
+    """Nodes of equal preference; those of weight 0 serve only when no other can."""
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        ordered = sorted(nodes, key=lambda node: node.set_id)
+        self._nodes = [node for node in ordered if node.weight > 0]
+        self._bounds = list(accumulate(node.weight for node in self._nodes))
+        self._spare = [node for node in ordered if node.weight == 0]
+
+    def choose(self, call_id: str, excluded: Container[int]) -> Node | None:
+        """The node for a Call-ID whose set id is not in `excluded`; None when there is none."""
+        if self._bounds:
+            # Drawing again with another salt shares the calls of an excluded node among the others by weight.
+            for draw in range(_DRAWS if excluded else 1):
+                point = _point(call_id, draw) * self._bounds[-1] // _POINTS
+                node = self._nodes[bisect_right(self._bounds, point)]
+                if node.set_id not in excluded:
+                    return node
+        left = [node for node in self._nodes if node.set_id not in excluded]
+        left = left or [node for node in self._spare if node.set_id not in excluded]
+        return left[_point(call_id, _DRAWS) * len(left) // _POINTS] if left else None
+
+
+class Pool:
+    """The nodes of a pool that can take a call, best tier first."""
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        by_tier: dict[int, list[Node]] = {}
+        for node in nodes:
+            by_tier.setdefault(node.tier, []).append(node)
+        self._tiers = [Tier(by_tier[number]) for number in sorted(by_tier)]
+
+    def choose(self, call_id: str, excluded: Container[int] = ()) -> Node | None:
+        """The node for a Call-ID in the best tier that has one whose set id is not in `excluded`."""
+        for tier in self._tiers:
+            if (node := tier.choose(call_id, excluded)) is not None:
+                return node
+        return None
+
+
+def _point(call_id: str, draw: int) -> int:
+    """A number below 2**64 that follows from the Call-ID and the draw, in every process and on every machine."""
+    digest = hashlib.blake2b(call_id.encode("utf-8", "surrogateescape"), digest_size=8, salt=b"%d" % draw)
+    return int.from_bytes(digest.digest(), "big")

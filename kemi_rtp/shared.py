@@ -1,0 +1,84 @@
+"""The layout of shared memory: htables, their keys and values. Pure.
+
+state.py reads and writes it inside Kamailio, the operator's side over JSON-RPC. All of it can be rebuilt from
+nodes.yaml, the registry and the network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, astuple
+
+from kemi_rtp.admin import Entry, to_json
+from kemi_rtp.nodes import Config, Node, Settings
+
+STATE = "kemi_rtp"
+"""htable: generation, nodes.yaml, admin states, health, calls per node, reload requests."""
+CALLS = "kemi_rtp_calls"
+"""htable: Call-ID to set id of the node that the call's media is on; items expire."""
+BUSY = "kemi_rtp_busy"
+"""htable: process id to a note of what it is sending, so that no two notes of a process are the same."""
+
+GENERATION = "generation"
+CONFIG = "config"
+RELOAD_REQUEST = "reload_request"
+RELOAD_REPLY = "reload_reply"
+
+PROBING = -1
+"""In BUSY: the process is sending pings, to any node that is not disabled."""
+
+
+def busy_note(set_id: int, count: int) -> str:
+    """The note of a process that sends for the `count`th time, now to the node of this set."""
+    return f"{set_id} {count}"
+
+
+def busy_with(note: str) -> int:
+    """The set id in a note."""
+    return int(note.partition(" ")[0])
+
+
+def admin_key(name_or_url: str) -> str:
+    """Key of the admin state of a node, under its name and under its URL."""
+    return f"admin:{name_or_url}"
+
+
+def health_key(url: str) -> str:
+    """Key of the health of a node."""
+    return f"health:{url}"
+
+
+def calls_key(url: str) -> str:
+    """Key of the number of calls on a node."""
+    return f"calls:{url}"
+
+
+def admin_items(entries: Iterable[Entry]) -> dict[str, str]:
+    """Keys and values that hold `entries`: each under its node's name and, when known, under its URL."""
+    items: dict[str, tuple[int, str]] = {}
+    for entry in entries:
+        for key in {admin_key(entry.node), admin_key(entry.url or entry.node)}:
+            value = (entry.state.strictness, to_json(entry))
+            items[key] = max(items.get(key, value), value)
+    return {key: value for key, (_, value) in items.items()}
+
+
+def encode_config(config: Config) -> str:
+    """The value of the key CONFIG."""
+    return json.dumps([[astuple(node) for node in config.nodes], asdict(config.settings)])
+
+
+def decode_config(value: str | int | None) -> Config:
+    """What the key CONFIG holds; no nodes when it has no value yet."""
+    if not isinstance(value, str):
+        return Config((), Settings())
+    nodes, settings = json.loads(value)
+    return Config(tuple(Node(*fields) for fields in nodes), Settings(**settings))
+
+
+def new_generation() -> str:
+    """A generation that no other change has."""
+    return f"{time.time_ns():x}.{os.getpid():x}"

@@ -1,0 +1,139 @@
+"""What every node may take: the one derivation, from nodes, admin states and health. Pure.
+
+SIP workers build a View from shared memory to route by, and `kemi-rtp show` builds the same View from the same
+shared memory to print: what it prints is what the next call meets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from kemi_rtp import shared
+from kemi_rtp.admin import Entry, State, from_json
+from kemi_rtp.nodes import Node
+from kemi_rtp.selection import Pool
+
+
+class Health(StrEnum):
+    """What the network shows of a node; unknown counts as up."""
+
+    UP = "up"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What one node may take, and why.
+
+    `routable`: new calls. `serves`: answers, deletes and re-offers of the calls that are on it. `last_resort`: new
+    calls when no node of its pool is routable. `reason` is for people.
+    """
+
+    admin: State
+    health: Health
+    routable: bool
+    serves: bool
+    last_resort: bool
+    reason: str
+    entry: Entry | None = None
+
+
+def derive(entries: Iterable[Entry], health: Health, cause: str, now: datetime) -> Standing:
+    """The standing of a node about which `entries` speak, of which the strictest counts.
+
+    A draining node keeps its calls. A disabled node gets nothing. A down node gets nothing but, when its pool has no
+    routable node, new calls as a last resort. `cause` says what made the node down.
+    """
+    entry = max(
+        (current for entry in entries if (current := entry.at(now)) is not None),
+        key=lambda entry: entry.state.strictness,
+        default=None,
+    )
+    admin = entry.state if entry else State.ENABLED
+    up = health is not Health.DOWN
+    told = [entry.describe()] if entry else []
+    told += [] if up else [f"down: {cause}" if cause else "down"]
+    return Standing(
+        admin=admin,
+        health=health,
+        routable=admin is State.ENABLED and up,
+        serves=admin is not State.DISABLED and up,
+        last_resort=admin is State.ENABLED and not up,
+        reason="; ".join(told),
+        entry=entry,
+    )
+
+
+class View:
+    """The standing of all nodes at one generation, and the choice among them."""
+
+    def __init__(self, generation: object, standings: Mapping[Node, Standing]) -> None:
+        self.generation = generation
+        self._by_set = {node.set_id: (node, standing) for node, standing in standings.items()}
+        members: dict[str, list[tuple[Node, Standing]]] = {}
+        for node, standing in standings.items():
+            members.setdefault(node.pool, []).append((node, standing))
+        self._pools = {pool: _pool(nodes) for pool, nodes in members.items()}
+
+    def __iter__(self) -> Iterator[tuple[Node, Standing]]:
+        return iter(self._by_set.values())
+
+    def node(self, set_id: int) -> tuple[Node, Standing] | None:
+        """The node of a set with its standing; None when nodes.yaml has no such set any more."""
+        return self._by_set.get(set_id)
+
+    def choose(self, pool: str, call_id: str, excluded: Container[int] = ()) -> Node | None:
+        """The node for a new call; None when the pool has none that may take it, or there is no such pool."""
+        candidates = self._pools.get(pool)
+        return candidates.choose(call_id, excluded) if candidates else None
+
+    def why_none(self, pool: str) -> str:
+        """Why a pool has no node for a new call, for people."""
+        reasons = [f"{node.name} {standing.reason}" for node, standing in self if node.pool == pool]
+        return "; ".join(reasons) if reasons else f"there is no pool {pool!r} in nodes.yaml"
+
+
+def _pool(members: list[tuple[Node, Standing]]) -> Pool:
+    routable = [node for node, standing in members if standing.routable]
+    return Pool(routable or [node for node, standing in members if standing.last_resort])
+
+
+# --- from shared memory ----------------------------------------------------------------------------------------------
+
+Get = Callable[[str], "str | int | None"]
+"""Reads one key of the table shared.STATE."""
+
+
+def build(get: Get, now: datetime) -> View:
+    """The view that shared memory holds. The generation is read first: a change in between shows at the next look."""
+    generation = get(shared.GENERATION)
+    nodes = shared.decode_config(get(shared.CONFIG)).nodes
+    return View(generation, {node: _standing(get, node, now) for node in nodes})
+
+
+def _standing(get: Get, node: Node, now: datetime) -> Standing:
+    entries = [
+        from_json(node.name, value)
+        for key in (node.name, node.url)
+        if isinstance(value := get(shared.admin_key(key)), str) and value
+    ]
+    health, cause = decode_health(get(shared.health_key(node.url)))
+    return derive(entries, health, cause, now)
+
+
+def encode_health(health: Health, cause: str) -> str:
+    """The value of a health key."""
+    return json.dumps([health, cause])
+
+
+def decode_health(value: str | int | None) -> tuple[Health, str]:
+    """Health and its cause from the value of a health key; unknown when there is none."""
+    if not isinstance(value, str):
+        return Health.UNKNOWN, ""
+    health, cause = json.loads(value)
+    return Health(health), cause
