@@ -6,6 +6,6 @@ __version__ = "0.1.0"
 
 
 def forget_modules() -> None:
-    """Let the next import read the package's modules from disk again; `app_python.reload` alone keeps them."""
-    for name in [name for name in sys.modules if name.startswith(f"{__name__}.")]:
+    """Let the next import read the whole package from disk again; `app_python.reload` alone would keep it."""
+    for name in [name for name in sys.modules if name == __name__ or name.startswith(f"{__name__}.")]:
         del sys.modules[name]

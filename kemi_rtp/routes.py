@@ -29,12 +29,10 @@ from typing import Any, TypeVar
 
 import KSR
 
-if __name__ != "kemi_rtp.routes":  # loaded by app_python3 as a file: make the package around it importable, and fresh
+if __name__ != "kemi_rtp.routes":  # app_python3 has loaded this file by its path: make the package importable, and fresh
     package = os.path.dirname(os.path.abspath(__file__))
-    if sys.path[0] == package:
-        del sys.path[0]
-    if os.path.dirname(package) not in sys.path:
-        sys.path.append(os.path.dirname(package))
+    # Last, so that they shadow nothing; the folder itself stays because app_python.reload looks for this file there.
+    sys.path[:] = [folder for folder in sys.path if folder != package] + [os.path.dirname(package), package]
     import kemi_rtp
 
     kemi_rtp.forget_modules()
@@ -233,9 +231,12 @@ class Routes:
         """Every branch of a relayed request, before it is sent."""
 
     def failure(self) -> None:
-        """An INVITE that no branch has accepted; the place for serial forking."""
-        if KSR.tm.t_is_canceled() < 0 or KSR.is_INVITE():
-            self.media()
+        """An INVITE that no branch has accepted: its media ends.
+
+        The place for serial forking: set the next destination, then `self.rtp.offer(self.flags(), self.pool())` and
+        `self.relay()`.
+        """
+        self.media()
 
     def reply(self, code: int, reason: str) -> None:
         """Answer the request and end the route."""
