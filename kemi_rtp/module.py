@@ -15,6 +15,7 @@ import KSR
 from kemi_rtp.nodes import Node
 from kemi_rtp.registry import give_to_owner
 from kemi_rtp.rows import Row, parse_rows
+from kemi_rtp.view import Standing
 
 SERVED_BY = "$avp(kemi_rtp_node)"
 """The module's `rtp_inst_pvar`: the URL of the node that answered the last command."""
@@ -48,6 +49,15 @@ def answer(node: Node, flags: str) -> Reply:
 def delete(node: Node, flags: str) -> Reply:
     """Send a delete for the current message to exactly this node."""
     return _command(KSR.rtpengine.rtpengine_delete, node, flags)
+
+
+def refresh(node: Node) -> None:
+    """Make this process's list of the module's nodes anew, by a delete for a call that does not exist.
+
+    The module's RPCs would do it by pinging every node first.
+    """
+    KSR.rtpengine.set_rtpengine_set(node.set_id)
+    KSR.rtpengine.rtpengine_delete("call-id=kemi_rtp-no-call")
 
 
 def _command(function: Callable[[str], int], node: Node, flags: str) -> Reply:
@@ -112,16 +122,15 @@ def read_table(state_dir: Path) -> dict[str, bool]:
     return {url: bool(disabled) for _, url, disabled in _read_table(state_dir / TABLE_FILE) or ()}
 
 
-def write_table(state_dir: Path, nodes: Iterable[Node], disabled: Iterable[Node]) -> bool:
-    """Write the table that the module reads at its start and reload; False when it was so already.
+def write_table(state_dir: Path, standings: Iterable[tuple[Node, Standing]]) -> None:
+    """Write the table that the module reads at its start and reload, unless it is so already.
 
-    The module never pings a node whose row is disabled. Raises OSError or sqlite3.Error.
+    A node that serves no calls now is disabled there: the module never pings it. Raises OSError or sqlite3.Error.
     """
     path = state_dir / TABLE_FILE
-    off = {node.set_id for node in disabled}
-    table = sorted((node.set_id, node.url, int(node.set_id in off)) for node in nodes)
+    table = sorted((node.set_id, node.url, int(not standing.serves)) for node, standing in standings)
     if _read_table(path) == table:
-        return False
+        return
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(draft)) as database:
@@ -137,7 +146,6 @@ def write_table(state_dir: Path, nodes: Iterable[Node], disabled: Iterable[Node]
         database.commit()
     give_to_owner(draft)
     os.replace(draft, path)
-    return True
 
 
 def _read_table(path: Path) -> list[tuple[int, str, int]] | None:

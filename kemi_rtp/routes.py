@@ -29,7 +29,9 @@ from typing import Any, TypeVar
 
 import KSR
 
-if __name__ != "kemi_rtp.routes":  # app_python3 has loaded this file by its path: make the package importable, and fresh
+if (
+    __name__ != "kemi_rtp.routes"
+):  # loaded by its path: make the package importable, and fresh
     package = os.path.dirname(os.path.abspath(__file__))
     # Last, so that they shadow nothing; the folder itself stays because app_python.reload looks for this file there.
     sys.path[:] = [folder for folder in sys.path if folder != package] + [os.path.dirname(package), package]

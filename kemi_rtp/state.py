@@ -10,7 +10,7 @@ from kemi_rtp import shared
 from kemi_rtp.admin import Entry
 from kemi_rtp.nodes import Config, Node
 from kemi_rtp.times import utc_now
-from kemi_rtp.view import Health, View, build, encode_health
+from kemi_rtp.view import Health, Standing, View, build, encode_health, standing_of
 
 
 def ready() -> bool:
@@ -39,6 +39,10 @@ class SharedState:
         if KSR.htable.sht_get(shared.STATE, shared.GENERATION) != self._view.generation:
             self._view = build(_get, utc_now())
         return self._view
+
+    def standing(self, node: Node) -> Standing:
+        """What a node may take now, also one that is not in the view yet."""
+        return standing_of(_get, node, utc_now())
 
     def touch(self) -> None:
         """Make every worker rebuild its view at its next message; due after every change."""

@@ -1,4 +1,4 @@
-"""The timer and reload routes: start, pick up changes, probe nodes, keep the module's own states in step.
+"""The timer and reload routes: start, pick up changed files, end timed decisions, and set the others to work.
 
 Everything here runs before Kamailio forks its workers or in the timer's own process, never in a SIP worker. Nothing
 here decides about admin states: it publishes what people decided, and stores the end of a decision when its time is
@@ -16,15 +16,17 @@ from pathlib import Path
 
 import KSR
 from kemi_rtp import module, nodes, shared
-from kemi_rtp.admin import Entry, State, matching
+from kemi_rtp.admin import Entry, matching
 from kemi_rtp.documents import DocumentError
+from kemi_rtp.log import log
 from kemi_rtp.module import ModuleError
-from kemi_rtp.ng import Pinger
-from kemi_rtp.nodes import Config, Node
+from kemi_rtp.nodes import Config
+from kemi_rtp.prober import Prober
+from kemi_rtp.reconciler import Reconciler
 from kemi_rtp.registry import Registry, RegistryBusyError, RegistryError
 from kemi_rtp.state import SharedState
 from kemi_rtp.times import utc_now
-from kemi_rtp.view import Health, Standing, derive
+from kemi_rtp.view import Health, derive
 
 _COUNT_SHARE = 20
 """Counting calls takes at most one part in so many of the timer's time."""
@@ -45,11 +47,9 @@ class Supervisor:
         self._entries: Mapping[str, Entry] = {}
         self._nodes_version: object = None
         self._registry_version: object = None
-        self._pinger = Pinger()
-        self._probed: dict[str, _Counter] = {}
+        self._prober = Prober(state)
+        self._reconciler = Reconciler(state, self._prober)
         self._due: dict[str, float] = {}
-        self._generation_probed: object = None
-        self._module_synced: object = None
         self._staged: Config | None = None
         self._reload_begun: object = None
         self._reload_served: object = None
@@ -74,14 +74,12 @@ class Supervisor:
             loaded = registry.load()
             self._entries = loaded.entries
             if loaded.problem:
-                _log(KSR.crit, loaded.problem)
+                log(KSR.crit, loaded.problem)
             now = utc_now()
-            off = [
-                node
-                for node in self._config.nodes
-                if derive(matching(self._entries, node), Health.UNKNOWN, "", now).admin is State.DISABLED
+            standings = [
+                (node, derive(matching(self._entries, node), Health.UNKNOWN, "", now)) for node in self._config.nodes
             ]
-            module.write_table(self._state_dir, self._config.nodes, off)
+            module.write_table(self._state_dir, standings)
         except (DocumentError, RegistryError) as error:
             raise StartError(str(error)) from None
         except (OSError, sqlite3.Error) as error:
@@ -111,10 +109,10 @@ class Supervisor:
         self._duty("nodes", 0, self._put_in_force)
         self._duty("reload", 0, self._serve_reload)
         self._duty("registry", 0.2, self._pick_up_registry)
-        if self._somebody_unknown():
+        if self._prober.somebody_unknown():
             self._due.pop("probe", None)
-        self._duty("probe", self._config.settings.probe_interval, self._probe)
-        self._duty("module", 0, self._sync_module)
+        self._duty("probe", self._config.settings.probe_interval, lambda: self._prober.probe(self._config.settings))
+        self._duty("module", 0, lambda: self._reconciler.reconcile(self._config))
         self._duty("calls", 1.0, self._count_calls)
 
     def _duty(self, name: str, interval: float, duty: Callable[[], None]) -> None:
@@ -133,7 +131,7 @@ class Supervisor:
         """Log a lasting problem once, not at every tick."""
         if self._told.get(about) != text:
             self._told[about] = text
-            _log(KSR.err, text)
+            log(KSR.err, text)
 
     # --- nodes.yaml --------------------------------------------------------------------------------------------------
 
@@ -145,16 +143,16 @@ class Supervisor:
         try:
             told = self._load_nodes()
         except DocumentError as error:
-            _log(KSR.err, f"{self._nodes_path} is refused, the nodes stay as they are:\n{error}")
+            log(KSR.err, f"{self._nodes_path} is refused, the nodes stay as they are:\n{error}")
         else:
-            _log(KSR.notice, f"{self._nodes_path}: {told}")
+            log(KSR.notice, f"{self._nodes_path}: {told}")
 
     def _load_nodes(self) -> str:
         """Take nodes.yaml over; says what changes. Raises DocumentError, and then nothing does."""
         old, new = self._config, nodes.load(self._nodes_path)
         kept = {name: getattr(old.settings, name) for name in ("state_dir", "rpc_socket")}
         if kept != {name: getattr(new.settings, name) for name in kept}:
-            _log(KSR.warn, "settings.state_dir and settings.rpc_socket take effect when Kamailio restarts")
+            log(KSR.warn, "settings.state_dir and settings.rpc_socket take effect when Kamailio restarts")
             new = replace(new, settings=replace(new.settings, **kept))
         self._staged = new if new != old else None
         return _difference(old, new)
@@ -163,34 +161,13 @@ class Supervisor:
         """Publish the nodes that were taken over last, once the module has them all: no call must meet one it lacks."""
         if self._staged is None:
             return
-        known = {(row.url, row.set_id) for row in module.rows().values()}
-        lacking = any((node.url, node.set_id) not in known for node in self._staged.nodes)
-        if lacking and not self._reload_module(self._staged):
+        if not self._reconciler.provide(self._staged):
             return
         self._config, self._staged = self._staged, None
         self._state.put_config(self._config)
         self._state.put_admin(self._entries.values(), self._config.nodes)
         self._state.touch()
-        _log(KSR.notice, f"{len(self._config.nodes)} nodes are in force")
-
-    def _reload_module(self, config: Config) -> bool:
-        """Have the module read its table again; False when it is too early: it allows one reload in 10 seconds."""
-        keep_off = [node for node in config.nodes if not self._standing(node).serves]
-        module.write_table(self._state_dir, config.nodes, keep_off)
-        try:
-            module.reload()
-        except ModuleError as error:
-            if "Too short" in str(error):
-                return False
-            raise
-        _log(KSR.notice, "the rtpengine module has read its table again")
-        return True
-
-    def _standing(self, node: Node) -> Standing:
-        found = self._state.view().node(node.set_id)
-        if found is not None and found[0].url == node.url:
-            return found[1]
-        return derive(matching(self._entries, node), Health.UNKNOWN, "", utc_now())
+        log(KSR.notice, f"{len(self._config.nodes)} nodes are in force")
 
     def _serve_reload(self) -> None:
         """Answer a request of `kemi-rtp reload`, when all that it asks for is in force or refused."""
@@ -226,10 +203,10 @@ class Supervisor:
             with registry.exclusive(timeout=0) as transaction:
                 if transaction.loaded.problem:
                     self._registry_version = version
-                    _log(KSR.crit, f"{transaction.loaded.problem}; what is in force stays so")
+                    log(KSR.crit, f"{transaction.loaded.problem}; what is in force stays so")
                     return
                 for change in transaction.adopt_edits(now) + transaction.expire(now):
-                    _log(KSR.notice, f"{change.node}: {change.before} to {change.after} ({change.way})")
+                    log(KSR.notice, f"{change.node}: {change.before} to {change.after} ({change.way})")
                 self._entries = transaction.entries
                 self._state.put_admin(self._entries.values(), self._config.nodes)
                 self._state.touch()
@@ -237,111 +214,12 @@ class Supervisor:
         except RegistryBusyError:
             pass  # a command is at work; it publishes its change itself, and the next tick comes soon
 
-    # --- probes ------------------------------------------------------------------------------------------------------
-
-    def _somebody_unknown(self) -> bool:
-        """Whether a change has brought a node whose health is not known yet: it is not left waiting for its turn."""
-        view = self._state.view()
-        if view.generation == self._generation_probed:
-            return False
-        self._generation_probed = view.generation
-        return any(s.health is Health.UNKNOWN and s.admin is not State.DISABLED for _, s in view)
-
-    def _probe(self) -> None:
-        """Ping every node that is not disabled, all at once, and publish what has changed."""
-        settings = self._config.settings
-        self._pinger.resolve(node.address for node in self._config.nodes)
-        self._state.enter(shared.PROBING)
-        try:
-            view = self._state.view()
-            targets = {node.url: node.address for node, standing in view if standing.admin is not State.DISABLED}
-            unsent = self._pinger.send(targets)
-        finally:
-            self._state.leave()
-        answered = self._pinger.collect(settings.probe_timeout)
-        changed = False
-        for node, standing in self._state.view():
-            if node.url not in targets:
-                # Nobody looks at a disabled node, so nothing is known of it.
-                self._probed.pop(node.url, None)
-                if standing.admin is State.DISABLED and standing.health is not Health.UNKNOWN:
-                    self._state.put_health(node, Health.UNKNOWN, "")
-                    changed = True
-                continue
-            cause = "" if node.url in answered else unsent.get(node.url, "no answer to pings")
-            counter = self._probed.setdefault(node.url, _Counter())
-            counter.count(standing.health, cause, settings.probe_failures, settings.probe_successes)
-            if counter.health is not standing.health:
-                level = KSR.warn if counter.health is Health.DOWN else KSR.notice
-                _log(level, f"{node.name} ({node.url}) is {counter.health}{f': {cause}' if cause else ''}")
-                self._state.put_health(node, counter.health, cause)
-                changed = True
-        if changed:
-            self._state.touch()
-
-    # --- the module's own states -------------------------------------------------------------------------------------
-
-    def _sync_module(self) -> None:
-        """After a change: bring the module's table on disk and its node states in line.
-
-        The module is asked only after a change: after a reload its own RPCs ping every enabled node of the table
-        while they hold its locks, which is why down nodes stand in the table as disabled.
-        """
-        view = self._state.view()
-        if view.generation == self._module_synced:
-            return
-        off_before = module.read_table(self._state_dir)
-        rows = module.rows()
-        in_step = True
-        for node, standing in view:
-            row = rows.get(node.url)
-            if row is None:
-                self._reload_module(self._config)
-                return
-            if standing.admin is State.DISABLED and not row.permanent:
-                module.disable(node.url)
-                in_step = False
-            elif standing.serves and row.permanent and not off_before.get(node.url, True):
-                self._tell(
-                    f"native {node.url}",
-                    f"{node.name} was disabled in the rtpengine module by hand, which the registry does not know: "
-                    f"use kemi-rtp disable {node.name}, or rtpengine.enable {node.url} 1",
-                )
-            elif standing.serves and not row.active:
-                in_step = False
-                if self._probed.get(node.url, _Counter()).answers:
-                    module.enable(node.url)  # it has just answered our ping, so the module's own returns at once
-        if in_step:
-            off = [node for node, standing in view if not standing.serves]
-            module.write_table(self._state_dir, self._config.nodes, off)
-            self._module_synced = view.generation
-
     def _count_calls(self) -> None:
         counts = self._state.count_calls()
         for node in self._config.nodes:
             key, count = shared.calls_key(node.url), str(counts.get(node.set_id, 0))
             if self._state.get(key) != count:
                 self._state.put(key, count)
-
-
-class _Counter:
-    """Answers and misses of one node in a row, and the health that follows from them."""
-
-    def __init__(self) -> None:
-        self.health = Health.UNKNOWN
-        self.answers = 0
-        self.misses = 0
-
-    def count(self, published: Health, cause: str, failures: int, successes: int) -> None:
-        """Take in one probe, missed when it has a `cause`."""
-        if published is Health.DOWN and self.health is not Health.DOWN:
-            self.health, self.answers = Health.DOWN, 0  # a worker found it dead since the last probe
-        self.answers = 0 if cause else self.answers + 1
-        self.misses = self.misses + 1 if cause else 0
-        if self.answers >= (1 if self.health is Health.UNKNOWN else successes):
-            self.health = Health.UP
-        elif self.misses >= failures:
-            self.health = Health.DOWN
 
 
 def _difference(old: Config, new: Config) -> str:
@@ -361,8 +239,3 @@ def _version(path: Path) -> object:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_ino, status.st_size
-
-
-def _log(level: Callable[[str], object], text: str) -> None:
-    for line in text.splitlines():
-        level(f"kemi_rtp: {line}\n")

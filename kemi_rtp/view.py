@@ -113,10 +113,11 @@ def build(get: Get, now: datetime) -> View:
     """The view that shared memory holds. The generation is read first: a change in between shows at the next look."""
     generation = get(shared.GENERATION)
     nodes = shared.decode_config(get(shared.CONFIG)).nodes
-    return View(generation, {node: _standing(get, node, now) for node in nodes})
+    return View(generation, {node: standing_of(get, node, now) for node in nodes})
 
 
-def _standing(get: Get, node: Node, now: datetime) -> Standing:
+def standing_of(get: Get, node: Node, now: datetime) -> Standing:
+    """The standing that shared memory holds for one node, in force or about to be."""
     entries = [
         from_json(node.name, value)
         for key in (node.name, node.url)
