@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 
 import KSR
@@ -29,7 +28,7 @@ class SharedState:
 
     def after_fork(self) -> None:
         """Take this process's own mark for commands in flight; due in every process when it starts."""
-        self._process = str(os.getpid())
+        self._process = str(KSR.pv.get("$pp"))
         self._sent = 0
 
     # --- the view ----------------------------------------------------------------------------------------------------

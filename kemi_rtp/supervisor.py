@@ -105,9 +105,9 @@ class Supervisor:
 
     def tick(self) -> None:
         """One round of the timer; each duty at its own interval, and none stops the others."""
+        self._duty("reload", 0, self._serve_reload)
         self._duty("nodes.yaml", 0.5, self._pick_up_nodes)
         self._duty("nodes", 0, self._put_in_force)
-        self._duty("reload", 0, self._serve_reload)
         self._duty("registry", 0.2, self._pick_up_registry)
         if self._prober.somebody_unknown():
             self._due.pop("probe", None)
@@ -229,7 +229,7 @@ def _difference(old: Config, new: Config) -> str:
     parts += [f"removed {name}" for name in before if name not in after]
     parts += [f"changed {name}" for name, node in after.items() if name in before and before[name] != node]
     parts += ["changed settings"] if old.settings != new.settings else []
-    return ", ".join(parts) or "nothing has changed"
+    return ", ".join(parts) or "in force already, nothing has changed"
 
 
 def _version(path: Path) -> object:

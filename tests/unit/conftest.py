@@ -1,0 +1,22 @@
+"""The fixture `site`: kemi_rtp on the stub's Kamailio."""
+
+from pathlib import Path
+
+import pytest
+from pytest_mock import MockerFixture
+
+from KSR.testing import Ksr
+
+from .site import FakePinger, Site, StubRpc, StubTime
+
+
+@pytest.fixture
+def site(ksr: Ksr, tmp_path: Path, mocker: MockerFixture) -> Site:
+    site = Site(ksr, tmp_path)
+    mocker.patch("kemi_rtp.prober.Pinger", side_effect=lambda: FakePinger(site))
+    mocker.patch.object(StubRpc, "site", site, create=True)
+    mocker.patch.object(StubRpc, "reachable", True)
+    mocker.patch("kemi_rtp.cli.Rpc", StubRpc)
+    mocker.patch("kemi_rtp.cli.time", StubTime(site))
+    mocker.patch("kemi_rtp.rpc.time", StubTime(site))
+    return site

@@ -1,0 +1,173 @@
+"""A site on the stub: nodes.yaml, a state directory, Kamailio with the project's own parameters, and the routes."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from click.testing import CliRunner, Result
+
+from kemi_rtp import cli
+from kemi_rtp.ng import Address
+from kemi_rtp.nodes import Node
+from kemi_rtp.registry import Registry
+from kemi_rtp.routes import Routes
+from kemi_rtp.rpc import NotReachable, Rpc, RpcError
+from KSR.mock.rpc import RpcFault
+from KSR.mock.worker import fork
+from KSR.testing import Daemon, Ksr, Routed, SentMessage, SipMessage, Worker
+
+THREE = {"default": [{"name": f"rtp{number}", "url": f"udp:192.0.2.{number}:2223"} for number in (1, 2, 3)]}
+
+
+class Script:
+    """What app_python3 loads."""
+
+    def mod_init(self) -> Routes:
+        return Routes.load()
+
+
+class Site:
+    """One Kamailio of the stub with kemi_rtp in it."""
+
+    def __init__(self, ksr: Ksr, folder: Path) -> None:
+        self.ksr = ksr
+        self.nodes_path = folder / "nodes.yaml"
+        self.state_dir = folder / "state"
+        self.rpc_socket = folder / "rpc.sock"
+        self.pings: list[str] = []
+        self.timer: Worker
+        ksr.modparam("htable", "htable", "kemi_rtp=>size=12;")
+        ksr.modparam("htable", "htable", "kemi_rtp_calls=>size=14;autoexpire=14400;updateexpire=1;")
+        ksr.modparam("htable", "htable", "kemi_rtp_busy=>size=8;")
+        ksr.modparam("htable", "event_callback", "ksr_htable_event")
+        ksr.modparam("rtpengine", "db_url", f"sqlite:///{self.state_dir}/rtpengine.sqlite")
+        ksr.modparam("rtpengine", "rtp_inst_pvar", "$avp(kemi_rtp_node)")
+        ksr.modparam("rtpengine", "rtpengine_tout_ms", 300)
+        ksr.modparam("rtpengine", "rtpengine_retr", 2)
+        ksr.modparam("rtpengine", "aggressive_redetection", 0)
+        if ksr.line.major > 5:
+            ksr.modparam("rtpengine", "ping_interval", 0)
+        ksr.define("KEMI_RTP_NODES", f'"{self.nodes_path}"')
+        self.write_nodes(THREE)
+
+    def write_nodes(self, pools: Mapping[str, Iterable[Mapping[str, object]]], **settings: object) -> None:
+        """Write nodes.yaml; `settings` beside the two places."""
+        places = {"state_dir": str(self.state_dir), "rpc_socket": str(self.rpc_socket)}
+        document = {"settings": places | settings, "pools": {pool: list(nodes) for pool, nodes in pools.items()}}
+        self.nodes_path.write_text(yaml.safe_dump(document))
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.state_dir)
+
+    def start(self, workers: int = 2) -> Worker:
+        """Start Kamailio; the first SIP worker. `timer` is the process that the supervisor runs in."""
+        first = self.ksr.start(Script(), workers=workers)
+        self.timer = self.ksr.worker(fork(self.ksr.main.handler), -1)
+        self.timer.child_init()
+        return first
+
+    def tick(self, times: int = 1, seconds: float = 1.0) -> None:
+        """Let the timer run so often, this long apart."""
+        for _ in range(times):
+            self.ksr.clock.advance(seconds)
+            supervisor = self.routes(self.timer).supervisor
+            supervisor._due.clear()  # every duty at every tick: time.monotonic() is not the stub's clock
+            self.timer.run("ksr_timer_event", "kemi_rtp")
+
+    def routes(self, worker: Worker) -> Routes:
+        script = worker.script
+        assert isinstance(script, Routes)
+        return script
+
+    def daemon(self, name: str) -> Daemon:
+        """The fake rtpengine behind a node."""
+        return self.ksr.rtpengine.daemon(self.node(name).url)
+
+    def node(self, name: str) -> Node:
+        return next(node for node in self.routes(self.ksr.workers[0]).shared.config().nodes if node.name == name)
+
+    def serving(self, call_id: str) -> list[str]:
+        """Names of the nodes that got an offer for a call, in the order of the nodes."""
+        nodes = self.routes(self.ksr.workers[0]).shared.config().nodes
+        return [n.name for n in nodes if any(c.call_id == call_id for c in self.daemon(n.name).commands("offer"))]
+
+    def call(self, worker: Worker, call_id: str, **parts: Any) -> tuple[SipMessage, Routed]:
+        """Send an INVITE into a worker."""
+        invite = self.ksr.invite(call_id=call_id, **parts)
+        return invite, worker.request(invite)
+
+    def answer(self, worker: Worker, relayed: SentMessage, code: int = 200, **parts: Any) -> Routed:
+        """Let the callee reply to a relayed request."""
+        parts.setdefault("sdp", True)
+        return worker.reply(self.ksr.reply_to(relayed, code, **parts))
+
+    # --- the operator's side -----------------------------------------------------------------------------------------
+
+    def cli(self, *arguments: str) -> Result:
+        """Run the kemi-rtp command; its RPCs reach this Kamailio while `reachable`."""
+        return CliRunner().invoke(cli.main, ["--nodes", str(self.nodes_path), *arguments])
+
+    def disable(self, name: str, reason: str = "NIC swap") -> None:
+        assert self.cli("disable", name, "--reason", reason, "--by", "alice@lb1").exit_code == 0
+
+    def drain(self, name: str) -> None:
+        assert self.cli("drain", name).exit_code == 0
+
+
+class StubRpc(Rpc):
+    """JSON-RPC that ends in the stub."""
+
+    site: Site
+    reachable = True
+
+    def __init__(self, path: str, timeout: float = 2.0) -> None:
+        self._path = path
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def call(self, method: str, *parameters: str | int) -> Any:
+        if not type(self).reachable:
+            raise NotReachable(f"{self._path}: Connection refused")
+        ksr = self.site.ksr
+        try:
+            return ksr.rpc.execute(ksr.main, method, list(parameters))
+        except RpcFault as fault:
+            raise RpcError(f"{method}: {fault.text}") from None
+
+
+class StubTime:
+    """Time for the command: while it sleeps, Kamailio's timer runs."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def monotonic(self) -> float:
+        return self.site.ksr.clock.now
+
+    def sleep(self, seconds: float) -> None:
+        self.site.tick(seconds=max(seconds, 0.1))
+
+
+class FakePinger:
+    """Pings the stub's daemons instead of sockets."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.targets: dict[str, Address] = {}
+
+    def __deepcopy__(self, memo: object) -> "FakePinger":
+        return FakePinger(self.site)
+
+    def resolve(self, addresses: Iterable[Address]) -> None:
+        list(addresses)
+
+    def send(self, targets: Mapping[str, Address]) -> dict[str, str]:
+        self.targets = dict(targets)
+        self.site.pings += self.targets
+        return {}
+
+    def collect(self, timeout: float) -> set[str]:
+        return {url for url in self.targets if self.site.ksr.rtpengine.daemon(url).answers}

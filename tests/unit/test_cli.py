@@ -1,0 +1,382 @@
+"""The command kemi-rtp, with the stub's Kamailio at the other end."""
+
+import json
+import os
+from datetime import timedelta
+
+import pytest
+from click.testing import Result
+from pytest_mock import MockerFixture
+
+from kemi_rtp import cli, shared
+from kemi_rtp.admin import State
+from kemi_rtp.rpc import Rpc
+from kemi_rtp.times import utc_now
+from KSR.testing import State as DaemonState
+
+from .site import THREE, Site, StubRpc
+
+
+def shown(site: Site) -> dict[str, dict[str, object]]:
+    result = site.cli("show", "--json")
+    assert result.exit_code == 0, result.output
+    return {node["name"]: node for node in json.loads(result.stdout)["nodes"]}
+
+
+def clean(result: Result) -> Result:
+    """A result that ended without a traceback."""
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert "Traceback" not in result.output
+    return result
+
+
+# --- show ------------------------------------------------------------------------------------------------------------
+
+
+def test_show_prints_what_the_next_call_meets(site: Site) -> None:
+    worker = site.start()
+    site.tick()
+    site.disable("rtp1")
+    site.drain("rtp2")
+    site.daemon("rtp3").state = DaemonState.DEAD
+    site.tick(4)
+    nodes = shown(site)
+    view = {node.name: standing for node, standing in site.routes(worker).shared.view()}
+    for name, node in nodes.items():
+        assert node["routable"] == view[name].routable
+        assert node["reason"] == view[name].reason
+        assert node["admin"] == str(view[name].admin)
+        assert node["health"] == str(view[name].health)
+    assert nodes["rtp1"]["by"] == "alice@lb1"
+    assert str(nodes["rtp1"]["reason"]).startswith("disabled by alice@lb1 since ")
+    assert str(nodes["rtp1"]["reason"]).endswith(": NIC swap")
+    assert nodes["rtp3"]["reason"] == "down: no answer to pings"
+
+
+def test_show_has_the_fields_that_monitoring_relies_on(site: Site) -> None:
+    site.start()
+    site.tick()
+    document = json.loads(site.cli("show", "--json").stdout)
+    assert document["generation"]
+    assert set(document["nodes"][0]) >= {
+        *("name", "url", "pool", "weight", "tier", "admin", "health", "routable", "reason", "by", "since", "until"),
+        "calls",
+    }
+
+
+def test_show_tells_the_modules_own_view(site: Site) -> None:
+    site.start()
+    site.tick()
+    site.disable("rtp2")
+    site.tick(2)
+    assert {name: node["module"] for name, node in shown(site).items()} == {
+        "rtp1": "active",
+        "rtp2": "disabled",
+        "rtp3": "active",
+    }
+
+
+def test_show_without_kamailio_tells_what_the_next_start_begins_with(site: Site, mocker: MockerFixture) -> None:
+    mocker.patch.object(StubRpc, "reachable", False)
+    site.cli("disable", "rtp2", "--reason", "r")
+    result = site.cli("show", "--json")
+    document = json.loads(result.stdout)
+    assert document["kamailio"] == "not reachable"
+    assert {node["name"]: node["routable"] for node in document["nodes"]} == {"rtp1": True, "rtp2": False, "rtp3": True}
+    assert "Kamailio is not reachable" in result.stderr
+
+
+def test_show_keeps_nodes_that_only_the_registry_knows(site: Site) -> None:
+    site.start()
+    site.disable("rtp2")
+    site.write_nodes({"default": THREE["default"][:1]})
+    site.tick()
+    node = shown(site)["rtp2"]
+    assert node["pool"] is None
+    assert str(node["reason"]).startswith("not in nodes.yaml; disabled by")
+
+
+def test_show_is_plain_text_when_piped(site: Site) -> None:
+    site.start()
+    site.disable("rtp2", reason="a long reason " * 20)
+    lines = site.cli("show").stdout.splitlines()
+    assert "\x1b" not in "".join(lines)
+    assert len(lines) == 4
+    assert lines[2].startswith("rtp2 ")
+
+
+# --- disable, drain, enable ------------------------------------------------------------------------------------------
+
+
+def test_a_decision_is_stored_in_force_and_in_the_history(site: Site) -> None:
+    worker = site.start()
+    result = site.cli("disable", "rtp2", "--reason", "NIC swap", "--by", "alice")
+    assert result.exit_code == cli.DONE
+    entry = site.registry.load().entries["rtp2"]
+    assert (entry.state, entry.reason, entry.url) == (State.DISABLED, "NIC swap", "udp:192.0.2.2:2223")
+    assert entry.by.startswith("alice@")
+    (change,) = site.registry.history()
+    assert (change.before, change.after, change.way) == (State.ENABLED, State.DISABLED, "command")
+    assert {n.name: s.routable for n, s in site.routes(worker).shared.view()}["rtp2"] is False
+
+
+@pytest.mark.parametrize("node", ["rtp2", "udp:192.0.2.2:2223"])
+def test_a_node_is_given_by_name_or_url(site: Site, node: str) -> None:
+    site.start()
+    assert site.cli("drain", node).exit_code == cli.DONE
+    assert shown(site)["rtp2"]["admin"] == "draining"
+
+
+def test_a_wrong_node_is_answered_with_the_nearest(site: Site) -> None:
+    site.start()
+    result = clean(site.cli("drain", "rtp22"))
+    assert result.exit_code == 2
+    assert "there is no node 'rtp22' (did you mean rtp2" in result.stderr
+    assert not site.registry.path.exists()
+
+
+def test_enable_puts_a_node_back(site: Site) -> None:
+    site.start()
+    site.tick()
+    site.disable("rtp2")
+    assert site.cli("enable", "rtp2").exit_code == cli.DONE
+    assert shown(site)["rtp2"]["routable"] is True
+    assert shown(site)["rtp2"]["module"] == "active"
+    assert site.registry.load().entries == {}
+
+
+def test_enable_clears_what_was_decided_under_another_name(site: Site) -> None:
+    site.start()
+    site.disable("rtp2")
+    site.write_nodes({"default": [{**node, "name": f"new-{node['name']}"} for node in THREE["default"]]})
+    site.tick()
+    assert site.cli("enable", "new-rtp2").exit_code == cli.DONE
+    assert shown(site)["new-rtp2"]["admin"] == "enabled"
+    assert site.registry.load().entries == {}
+
+
+def test_enable_of_an_enabled_node_changes_nothing(site: Site) -> None:
+    site.start()
+    result = site.cli("enable", "rtp2")
+    assert result.exit_code == cli.DONE
+    assert "was before" in result.stdout
+    assert site.registry.history() == []
+
+
+def test_enable_tells_of_a_node_that_does_not_answer(site: Site) -> None:
+    site.start()
+    site.tick()
+    site.disable("rtp2")
+    site.tick(2)
+    site.daemon("rtp2").state = DaemonState.DEAD
+    result = site.cli("enable", "rtp2")
+    assert result.exit_code == cli.DONE
+    assert "rtp2 does not answer pings" in result.stderr
+
+
+def test_a_timed_decision_says_until_when_and_what_it_covers_comes_back(site: Site) -> None:
+    site.start()
+    site.drain("rtp2")
+    assert site.cli("disable", "rtp2", "--reason", "r", "--for", "2h").exit_code == cli.DONE
+    entry = site.registry.load().entries["rtp2"]
+    assert entry.until is not None
+    assert timedelta(hours=1, minutes=59) < entry.until - utc_now() <= timedelta(hours=2)
+    assert entry.then is not None
+    assert entry.then.state is State.DRAINING
+    assert shown(site)["rtp2"]["until"] is not None
+
+
+def test_enable_for_a_time_goes_back_to_disabled(site: Site) -> None:
+    site.start()
+    site.tick()
+    site.disable("rtp2")
+    assert site.cli("enable", "rtp2", "--for", "10m").exit_code == cli.DONE
+    assert shown(site)["rtp2"]["routable"] is True
+    entry = site.registry.load().entries["rtp2"]
+    assert entry.then is not None
+    assert entry.then.state is State.DISABLED
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["disable", "rtp2"], "disable needs --reason"),
+        (["drain", "rtp2", "--for", "soon"], "--for: 'soon' is not a duration"),
+        (["drain", "rtp2", "--until", "soon"], "--until: 'soon' is not a time"),
+        (["drain", "rtp2", "--until", "2001-01-01T00:00:00Z"], "has passed already"),
+        (["drain", "rtp2", "--for", "2h", "--until", "18:30"], "exclude each other"),
+        (["drain", "rtp2", "--for", "0s"], "has passed already"),
+        (["drain", "rtp2", "--for", "99999999999d"], "--for"),
+        (["drain", "rtp2", "--reason", "two\nlines"], "one line of text"),
+        (["drain", "rtp2", "--by", "bell\a"], "one line of text"),
+        (["drain"], "Missing argument"),
+        (["drian", "rtp2"], "No such command"),
+    ],
+)
+def test_wrong_usage_is_told_and_changes_nothing(site: Site, arguments: list[str], message: str) -> None:
+    site.start()
+    result = clean(site.cli(*arguments))
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not site.registry.path.exists()
+
+
+def test_a_faulty_nodes_yaml_is_told_with_line_and_field(site: Site) -> None:
+    site.nodes_path.write_text("pools:\n  default:\n    - {name: a}\n")
+    result = clean(site.cli("drain", "a"))
+    assert result.exit_code == cli.FAILED
+    assert f"{site.nodes_path}:3: pools.default[0].url: is missing" in result.stderr
+
+
+def test_a_registry_that_cannot_be_written_fails_and_changes_nothing(site: Site, mocker: MockerFixture) -> None:
+    site.start()
+    site.disable("rtp1")
+    mocker.patch("kemi_rtp.registry.os.fsync", side_effect=OSError(28, "No space left on device"))
+    result = clean(site.cli("drain", "rtp2"))
+    assert result.exit_code == cli.FAILED
+    assert "No space left on device; nothing was changed" in result.stderr
+    assert set(site.registry.load().entries) == {"rtp1"}
+    assert shown(site)["rtp2"]["admin"] == "enabled"
+
+
+def test_without_kamailio_a_decision_is_saved_and_said_so(site: Site, mocker: MockerFixture) -> None:
+    mocker.patch.object(StubRpc, "reachable", False)
+    result = site.cli("disable", "rtp2", "--reason", "r")
+    assert result.exit_code == cli.SAVED
+    assert "saved; it applies when Kamailio starts" in result.stderr
+    assert site.registry.load().entries["rtp2"].state is State.DISABLED
+
+
+def test_a_command_returns_only_when_no_worker_is_still_sending(site: Site, mocker: MockerFixture) -> None:
+    worker = site.start()
+    node = site.node("rtp2")
+    site.routes(worker).shared.enter(node.set_id)
+    notes: list[int] = []
+
+    def still_busy(rpc: Rpc) -> dict[str, str]:
+        notes.append(len(notes))
+        if len(notes) == 4:
+            site.routes(worker).shared.leave()
+        return in_flight(rpc)
+
+    in_flight = StubRpc.in_flight
+    with site.ksr.handling(site.ksr.invite()):
+        site.routes(worker).shared.enter(node.set_id)
+        mocker.patch.object(StubRpc, "in_flight", still_busy)
+        assert site.cli("disable", "rtp2", "--reason", "r").exit_code == cli.DONE
+    assert len(notes) == 4
+
+
+def test_who_decided_is_the_login_behind_sudo(monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture) -> None:
+    mocker.patch("kemi_rtp.cli.socket.gethostname", return_value="lb1")
+    mocker.patch("kemi_rtp.cli.getpass.getuser", return_value="root")
+    for name in ("SUDO_USER", "DOAS_USER"):
+        monkeypatch.delenv(name, raising=False)
+    assert cli.author("") == "root@lb1"
+    monkeypatch.setenv("DOAS_USER", "bob")
+    assert cli.author("") == "bob@lb1"
+    monkeypatch.setenv("SUDO_USER", "alice")
+    assert cli.author("") == "alice@lb1"
+    assert cli.author("carol") == "carol@lb1"
+    assert cli.author("carol@elsewhere") == "carol@elsewhere"
+
+
+def test_who_decided_is_the_uid_when_it_has_no_name(monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture) -> None:
+    for name in ("SUDO_USER", "DOAS_USER"):
+        monkeypatch.delenv(name, raising=False)
+    mocker.patch("kemi_rtp.cli.getpass.getuser", side_effect=KeyError("no such uid"))
+    assert cli.author("").startswith(f"uid {os.getuid()}@")
+
+
+# --- history, reload, check, paths -----------------------------------------------------------------------------------
+
+
+def test_history_tells_who_when_and_why(site: Site) -> None:
+    site.start()
+    site.tick()
+    site.disable("rtp2")
+    site.cli("enable", "rtp2", "--reason", "done", "--by", "bob@lb1")
+    site.drain("rtp3")
+    rows = json.loads(site.cli("history", "rtp2", "--json").stdout)
+    assert [(row["from"], row["to"], row["by"], row["reason"], row["way"]) for row in rows] == [
+        ("enabled", "disabled", "alice@lb1", "NIC swap", "command"),
+        ("disabled", "enabled", "bob@lb1", "done", "command"),
+    ]
+    assert len(json.loads(site.cli("history", "--json", "-n", "1").stdout)) == 1
+    assert "NIC swap" in site.cli("history").stdout
+
+
+def test_reload_puts_an_edit_in_force_and_tells_what_changed(site: Site) -> None:
+    site.start()
+    site.tick(12)
+    site.write_nodes({"default": [*THREE["default"][:2], {"name": "rtp4", "url": "udp:192.0.2.4:2223"}]})
+    result = site.cli("reload")
+    assert result.exit_code == cli.DONE
+    assert "added rtp4, removed rtp3" in result.stdout
+    assert set(shown(site)) == {"rtp1", "rtp2", "rtp4"}
+
+
+def test_reload_waits_for_the_modules_rate_limit(site: Site) -> None:
+    site.start()
+    site.write_nodes({"default": [*THREE["default"], {"name": "rtp4", "url": "udp:192.0.2.4:2223"}]})
+    assert site.cli("reload").exit_code == cli.DONE
+    assert "rtp4" in shown(site)
+
+
+def test_reload_refuses_a_faulty_file_before_kamailio_sees_it(site: Site) -> None:
+    site.start()
+    site.nodes_path.write_text("pools: 5\n")
+    result = clean(site.cli("reload"))
+    assert result.exit_code == cli.FAILED
+    assert "nodes.yaml:1: pools: 5: must be a mapping" in result.stderr
+
+
+def test_reload_without_kamailio_is_exit_code_3(site: Site, mocker: MockerFixture) -> None:
+    mocker.patch.object(StubRpc, "reachable", False)
+    assert clean(site.cli("reload")).exit_code == cli.SAVED
+
+
+def test_check_finds_faults_in_either_file(site: Site, mocker: MockerFixture) -> None:
+    mocker.patch("kemi_rtp.cli.shutil.which", return_value=None)
+    result = clean(site.cli("check"))
+    assert result.exit_code == cli.DONE
+    assert "3 nodes in 1 pool" in result.stdout
+    site.state_dir.mkdir()
+    site.registry.path.write_text("version: 2\nnodes: {}\n")
+    result = clean(site.cli("check"))
+    assert result.exit_code == cli.FAILED
+    assert "registry.yaml:1: version: 2: must be 1" in result.stderr
+
+
+def test_check_runs_kamailios_own_check(site: Site, mocker: MockerFixture) -> None:
+    mocker.patch("kemi_rtp.cli.shutil.which", return_value="/usr/sbin/kamailio")
+    run = mocker.patch("kemi_rtp.cli.subprocess.run")
+    run.return_value.returncode = 1
+    run.return_value.stderr = "parse error in line 7"
+    result = clean(site.cli("check", "--config", str(site.nodes_path)))
+    assert result.exit_code == cli.FAILED
+    assert "parse error in line 7" in result.stderr
+
+
+def test_check_names_nodes_that_only_the_registry_knows(site: Site, mocker: MockerFixture) -> None:
+    mocker.patch("kemi_rtp.cli.shutil.which", return_value=None)
+    site.start()
+    site.disable("rtp2")
+    site.write_nodes({"default": THREE["default"][:1]})
+    assert "rtp2: is not in" in site.cli("check").stderr
+
+
+def test_paths_name_files_that_exist(site: Site) -> None:
+    lines = site.cli("paths").stdout.splitlines()
+    assert len(lines) == 4
+    assert all(os.path.exists(line.split('"')[1]) for line in lines)
+
+
+# --- the socket ------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_socket_is_not_reachable(site: Site) -> None:
+    from kemi_rtp.rpc import NotReachable
+
+    with Rpc(str(site.rpc_socket)) as rpc, pytest.raises(NotReachable, match="No such file"):
+        rpc.get(shared.GENERATION)

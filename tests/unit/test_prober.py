@@ -1,0 +1,98 @@
+"""Health: who is pinged, and what follows from the answers."""
+
+from KSR.testing import State
+
+from .site import THREE, Site
+
+
+def health(site: Site) -> dict[str, str]:
+    view = site.routes(site.ksr.workers[0]).shared.view()
+    return {node.name: str(standing.health) for node, standing in view}
+
+
+def test_a_disabled_node_is_never_pinged(site: Site) -> None:
+    site.start()
+    site.disable("rtp2")
+    site.pings.clear()
+    site.tick(5)
+    assert set(site.pings) == {"udp:192.0.2.1:2223", "udp:192.0.2.3:2223"}
+
+
+def test_a_draining_node_is_pinged(site: Site) -> None:
+    site.start()
+    site.drain("rtp2")
+    site.tick()
+    assert "udp:192.0.2.2:2223" in site.pings
+
+
+def test_a_node_is_down_after_so_many_missed_answers(site: Site) -> None:
+    site.start()
+    site.tick()
+    site.daemon("rtp2").state = State.DEAD
+    site.tick(2)
+    assert health(site)["rtp2"] == "up"
+    site.tick()
+    assert health(site)["rtp2"] == "down"
+    assert any("rtp2 (udp:192.0.2.2:2223) is down: no answer to pings" in line for line in site.ksr.log_at("warn"))
+
+
+def test_a_node_is_up_again_after_so_many_answers(site: Site) -> None:
+    site.start()
+    site.daemon("rtp2").state = State.DEAD
+    site.tick(3)
+    site.daemon("rtp2").state = State.ALIVE
+    site.tick()
+    assert health(site)["rtp2"] == "down"
+    site.tick()
+    assert health(site)["rtp2"] == "up"
+
+
+def test_a_node_that_a_worker_found_dead_must_earn_its_way_back(site: Site) -> None:
+    worker = site.start()
+    site.tick()
+    site.routes(worker).shared.mark_down(site.node("rtp2"), "no answer to offer")
+    site.tick()
+    assert health(site)["rtp2"] == "down"
+    site.tick()
+    assert health(site)["rtp2"] == "up"
+
+
+def test_one_answer_makes_an_unknown_node_up(site: Site) -> None:
+    site.start()
+    assert health(site)["rtp2"] == "unknown"
+    site.tick()
+    assert health(site)["rtp2"] == "up"
+
+
+def test_nothing_is_known_of_a_disabled_node(site: Site) -> None:
+    site.start()
+    site.tick()
+    site.disable("rtp2")
+    site.tick()
+    assert health(site)["rtp2"] == "unknown"
+
+
+def test_health_that_has_not_changed_makes_no_new_generation(site: Site) -> None:
+    worker = site.start()
+    site.tick(2)
+    before = site.routes(worker).shared.view()
+    site.tick(5)
+    assert site.routes(worker).shared.view() is before
+
+
+def test_pings_are_never_sent_by_a_sip_worker(site: Site) -> None:
+    worker = site.start()
+    site.pings.clear()
+    for name in ("rtp1", "rtp2", "rtp3"):
+        site.daemon(name).state = State.DEAD
+    site.call(worker, "c1")
+    assert site.pings == []
+    assert all(not site.daemon(f"rtp{number}").commands("ping")[3:] for number in range(1, 4))
+
+
+def test_a_new_node_is_pinged_at_once(site: Site) -> None:
+    site.start()
+    site.tick(12)
+    site.write_nodes({"default": [*THREE["default"], {"name": "rtp4", "url": "udp:192.0.2.4:2223"}]}, probe_interval=60)
+    site.tick(2)
+    assert health(site)["rtp4"] == "up"
