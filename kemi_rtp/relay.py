@@ -73,20 +73,17 @@ class Relay:
                 node = view.choose(pool, call_id, excluded)
                 if node is None:
                     break
+            excluded.add(node.set_id)
             reply, view = self._send(module.offer, node, flags, permitted)
-            if reply is None:  # it was taken out of service this moment
-                node = None
-                continue
             if reply is Reply.DONE:
                 self._bind(call_id, node)
                 return Outcome(node=node)
-            excluded.add(node.set_id)
             if reply is Reply.REFUSED:
                 refusals += 1
                 KSR.warn(f"kemi_rtp: {node.name} refused the offer of call {call_id}\n")
                 if refusals == MAX_REFUSALS or node is bound:
                     break
-            else:
+            elif reply is not None:  # None: taken out of service this moment, which `view` shows
                 self._failed(node, reply, "offer")
                 view = self._state.view()
             node = None

@@ -1,6 +1,7 @@
 """A site on the stub: nodes.yaml, a state directory, Kamailio with the project's own parameters, and the routes."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,22 @@ from KSR.testing import Daemon, Ksr, Routed, SentMessage, SipMessage, Worker
 THREE = {"default": [{"name": f"rtp{number}", "url": f"udp:192.0.2.{number}:2223"} for number in (1, 2, 3)]}
 
 
+FRAGMENTS = Path(__file__).resolve().parents[2] / "kamailio.cfg.d"
+
+
+def modparams(state_dir: Path, *, old: bool) -> Iterator[tuple[str, str, int | str]]:
+    """The module parameters of the project's own kamailio.cfg.d, as Kamailio 5.x (`old`) or 6.x reads them."""
+    text = "".join((FRAGMENTS / f"{name}.cfg").read_text() for name in ("defines", "kemi_rtp", "sip", "rtpengine"))
+    defines = dict(re.findall(r"^#!define (\w+) (.*)$", text, re.MULTILINE)) | {"KEMI_RTP_STATE_DIR": str(state_dir)}
+    if old:
+        text = re.sub(r"#!ifndef KAMAILIO_5\n.*?#!endif", "", text, flags=re.DOTALL)
+    for modules, name, value in re.findall(r'^modparam\("([^"]+)", "(\w+)", (.*)\)$', text, re.MULTILINE):
+        value = re.sub(r"@(\w+)@", lambda found: defines[found[1]], defines.get(value, value))
+        for module in modules.split("|"):
+            if (module, name) != ("app_python3", "load"):
+                yield module, name, value.strip('"') if value.startswith('"') else int(value)
+
+
 class Script:
     """What app_python3 loads."""
 
@@ -37,17 +54,8 @@ class Site:
         self.rpc_socket = folder / "rpc.sock"
         self.pings: list[str] = []
         self.timer: Worker
-        ksr.modparam("htable", "htable", "kemi_rtp=>size=12;")
-        ksr.modparam("htable", "htable", "kemi_rtp_calls=>size=14;autoexpire=14400;updateexpire=1;")
-        ksr.modparam("htable", "htable", "kemi_rtp_busy=>size=8;")
-        ksr.modparam("htable", "event_callback", "ksr_htable_event")
-        ksr.modparam("rtpengine", "db_url", f"sqlite:///{self.state_dir}/rtpengine.sqlite")
-        ksr.modparam("rtpengine", "rtp_inst_pvar", "$avp(kemi_rtp_node)")
-        ksr.modparam("rtpengine", "rtpengine_tout_ms", 300)
-        ksr.modparam("rtpengine", "rtpengine_retr", 2)
-        ksr.modparam("rtpengine", "aggressive_redetection", 0)
-        if ksr.line.major > 5:
-            ksr.modparam("rtpengine", "ping_interval", 0)
+        for module, name, value in modparams(self.state_dir, old=ksr.line.major == 5):
+            ksr.modparam(module, name, value)
         ksr.define("KEMI_RTP_NODES", f'"{self.nodes_path}"')
         self.write_nodes(THREE)
 

@@ -90,6 +90,18 @@ def test_after_a_native_reload_the_timer_sends_nothing_to_a_disabled_node(site: 
     assert len(site.daemon("rtp2").log) == before
 
 
+@pytest.mark.parametrize("ksr", ["5.6.3", "6.0.1", "6.0.2", "6.1.5"], indirect=True)
+def test_after_a_native_reload_the_timers_rpcs_ping_no_node(site: Site) -> None:
+    """The module would ping them one after the other while every SIP worker waits for its locks."""
+    worker = site.start()
+    site.tick(12)
+    site.ksr.rpc.execute(site.ksr.main, "rtpengine.reload", [])
+    before = [len(site.daemon(f"rtp{number}").commands("ping")) for number in (1, 2, 3)]
+    site.routes(worker).shared.touch()
+    site.tick(2)
+    assert [len(site.daemon(f"rtp{number}").commands("ping")) for number in (1, 2, 3)] == before
+
+
 def test_the_table_is_restored_when_somebody_has_put_another_in_place(site: Site) -> None:
     worker = site.start()
     site.tick(12)

@@ -172,10 +172,27 @@ def test_a_command_served_by_another_node_than_chosen_is_an_error_in_the_log(sit
 def test_nothing_is_sent_when_the_module_lacks_the_set(site: Site, mocker: MockerFixture) -> None:
     """The module would use the set that was selected before."""
     worker = site.start()
-    site.ksr.returns("rtpengine.set_rtpengine_set", -1)
+    select = KSR.rtpengine.set_rtpengine_set
+    earlier = site.node("rtp1").set_id
+
+    def refuse(set_id: int) -> int:
+        select(earlier)
+        return -1
+
+    mocker.patch.object(KSR.rtpengine, "set_rtpengine_set", refuse)
     _, routed = site.call(worker, "c1")
     assert routed.reply.code == 503
     assert all(commands(site, name) == [] for name in NAMES)
+
+
+def test_a_node_that_dies_before_the_answer_is_marked_down(site: Site) -> None:
+    worker = site.start()
+    _, routed = site.call(worker, "c1")
+    (name,) = site.serving("c1")
+    site.daemon(name).state = State.DEAD
+    assert site.answer(worker, routed.request).reply.code == 200
+    standing = {node.name: standing for node, standing in site.routes(worker).shared.view()}[name]
+    assert standing.reason == "down: no answer to answer"
 
 
 # --- calls that are up -----------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Tests with real Kamailio, rtpengine and SIPp: see tests/lab for the parts."""
