@@ -26,10 +26,9 @@ from kemi_rtp.documents import DocumentError, nearest
 from kemi_rtp.nodes import Config, Node
 from kemi_rtp.registry import Registry, RegistryError, Transaction
 from kemi_rtp.report import Report, report_from_files, report_from_kamailio
-from kemi_rtp.rows import parse_rows
 from kemi_rtp.rpc import NotReachable, Rpc, RpcError
 from kemi_rtp.times import format_timestamp, parse_duration, parse_timestamp, utc_now
-from kemi_rtp.view import Health, decode_health
+from kemi_rtp.view import AWAITED, Health, decode_health, derive, encode_health, standing_of
 
 DONE, FAILED, SAVED = 0, 1, 3
 """Exit codes: done and in force; failed, nothing changed; saved, but not in force in Kamailio. 2 is wrong usage."""
@@ -234,15 +233,21 @@ def store(transaction: Transaction, node: Node, entry: Entry) -> bool:
 
 def publish(site: Site, entries: Mapping[str, Entry], node: Node) -> int:
     """Put what the registry now holds about a node into the shared memory of a running Kamailio."""
-    items = {shared.admin_key(node.name): "", shared.admin_key(node.url): ""}
     about = matching(entries, node)
-    items |= shared.admin_items(about)
+    items = {shared.admin_key(node.name): "", shared.admin_key(node.url): ""} | shared.admin_items(about)
     described = about[0].describe() if about else "enabled"
+    late = False
     try:
         with site.rpc() as rpc:
+            now = utc_now()
+            was = standing_of(rpc.get, node, now).admin
+            becomes = derive(about, Health.UNKNOWN, "", now).admin
+            if was is State.DISABLED and becomes is not State.DISABLED:
+                items[shared.health_key(node.url)] = encode_health(Health.DOWN, AWAITED)
             rpc.put(items)
             in_force = rpc.wait_until_sent([node.set_id], timeout=10.0)
-            late = not about and node.pool and not wait_until_active(rpc, site, node)
+            if was is State.DISABLED and becomes is not State.DISABLED and node.pool:
+                late = not wait_until_up(rpc, site, node)
     except NotReachable as error:
         out.print(f"{node.name}: {described}", markup=False)
         err.print(f"saved; it applies when Kamailio starts: {error}", style="yellow", markup=False)
@@ -259,18 +264,14 @@ def publish(site: Site, entries: Mapping[str, Entry], node: Node) -> int:
     return DONE
 
 
-def wait_until_active(rpc: Rpc, site: Site, node: Node) -> bool:
-    """Wait until the rtpengine module, too, uses a node again; False when the node does not answer pings."""
+def wait_until_up(rpc: Rpc, site: Site, node: Node) -> bool:
+    """Wait until a node that was disabled has answered a ping and takes calls; False when it does not answer."""
     settings = site.config.settings
-    rounds = settings.probe_failures + settings.probe_successes
-    deadline = time.monotonic() + rounds * (settings.probe_interval + settings.probe_timeout) + 1
+    deadline = time.monotonic() + 2 * (settings.probe_interval + settings.probe_timeout) + 1
     while time.monotonic() < deadline:
-        row = parse_rows(rpc.call("rtpengine.show", node.url)).get(node.url)
-        if row is not None and row.active:
+        if decode_health(rpc.get(shared.health_key(node.url)))[0] is not Health.DOWN:
             return True
-        if decode_health(rpc.get(shared.health_key(node.url)))[0] is Health.DOWN:
-            return False
-        time.sleep(0.05)
+        time.sleep(0.02)
     return False
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import KSR
 from kemi_rtp import shared
 from kemi_rtp.admin import State
@@ -13,10 +15,14 @@ from kemi_rtp.view import Health
 
 
 class Prober:
-    """Pings the nodes and publishes their health."""
+    """Pings the nodes and publishes their health.
 
-    def __init__(self, state: SharedState) -> None:
+    `revive` makes the rtpengine module use a node again that answers; false when it cannot be used yet.
+    """
+
+    def __init__(self, state: SharedState, revive: Callable[[Node], bool]) -> None:
         self._state = state
+        self._revive = revive
         self._pinger = Pinger()
         self._counters: dict[str, _Counter] = {}
         self._generation_seen: object = None
@@ -25,13 +31,13 @@ class Prober:
         """Whether a node answered the last ping."""
         return node.url in self._counters and self._counters[node.url].answers > 0
 
-    def somebody_unknown(self) -> bool:
-        """Whether a change has brought a node whose health is not known yet: it is not left waiting for its turn."""
+    def somebody_new(self) -> bool:
+        """Whether a change has brought a node that was never pinged: it is not left waiting for its turn."""
         view = self._state.view()
         if view.generation == self._generation_seen:
             return False
         self._generation_seen = view.generation
-        return any(s.health is Health.UNKNOWN and s.admin is not State.DISABLED for _, s in view)
+        return any(s.admin is not State.DISABLED and node.url not in self._counters for node, s in view)
 
     def probe(self, settings: Settings) -> None:
         """Ping every node that is not disabled, all at once, and publish what has changed."""
@@ -51,6 +57,10 @@ class Prober:
                 counter = self._counters.setdefault(node.url, _Counter())
                 counter.count(standing.health, cause, settings.probe_failures, settings.probe_successes)
                 health = counter.health
+                if health is Health.UNKNOWN:
+                    continue
+                if health is Health.UP and standing.health is Health.DOWN and not self._revive(node):
+                    continue
             elif standing.admin is State.DISABLED:
                 # Nobody looks at a disabled node, so nothing is known of it.
                 self._counters.pop(node.url, None)
@@ -79,7 +89,7 @@ class _Counter:
 
     def count(self, published: Health, cause: str, failures: int, successes: int) -> None:
         """Take in one probe, missed when it has a `cause`."""
-        if published is Health.DOWN and self.health is not Health.DOWN:
+        if published is Health.DOWN and self.health is Health.UP:
             self.health, self.answers = Health.DOWN, 0  # a worker found it dead since the last probe
         self.answers = 0 if cause else self.answers + 1
         self.misses = self.misses + 1 if cause else 0

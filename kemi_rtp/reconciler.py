@@ -24,11 +24,11 @@ from kemi_rtp.state import SharedState
 class Reconciler:
     """Brings the module's table on disk and its node states in line after each change."""
 
-    def __init__(self, state: SharedState, prober: Prober) -> None:
+    def __init__(self, state: SharedState) -> None:
         self._state = state
-        self._prober = prober
+        self.prober = Prober(state, self.revive)
         self._in_step_with: object = None
-        self._told_native: set[str] = set()
+        self._native: set[str] = set()  # URLs of nodes that somebody disabled in the module itself
 
     def provide(self, config: Config) -> bool:
         """See that the module has all nodes of a configuration; False while it must wait for its next reload.
@@ -53,17 +53,30 @@ class Reconciler:
         in_step = True
         for node, standing in view:
             row = rows[node.url]
-            if standing.admin is State.DISABLED and not row.permanent:
-                module.disable(node.url)
-                in_step = False
-            elif standing.serves and row.permanent and not off_on_disk.get(node.url, True):
-                self._tell_native(node)
-            elif standing.serves and not row.active:
-                self._enable(node)
-                in_step = False
+            if standing.admin is State.DISABLED:
+                self._native.discard(node.url)
+                if not row.permanent:
+                    module.disable(node.url)
+                    in_step = False
+            elif not row.permanent:
+                self._native.discard(node.url)
+            elif not off_on_disk.get(node.url, True):
+                self._note_native(node)
         if in_step:
             module.write_table(Path(config.settings.state_dir), view)
             self._in_step_with = view.generation
+
+    def revive(self, node: Node) -> bool:
+        """Make a node active in the module that has just answered a ping; whether it is so now. Raises ModuleError.
+
+        Its health is published as up only afterwards: no call must be sent to a node that the module still refuses.
+        """
+        if node.url in self._native:
+            return False
+        self._refresh()
+        if not module.rows(node.url)[node.url].active:
+            self._guarded(node, lambda node: module.enable(node.url))
+        return module.rows(node.url)[node.url].active
 
     def _reload(self, config: Config) -> bool:
         """Have the module read its table again; False when it is too early: it allows one reload in 10 seconds."""
@@ -81,27 +94,23 @@ class Reconciler:
     def _refresh(self) -> None:
         """Make this process's list of the module's nodes anew without a ping to any of them."""
         for node, standing in self._state.view():
-            if standing.routable and self._prober.answers(node):
+            if standing.routable and self.prober.answers(node):
                 self._guarded(node, module.refresh)
                 return
-
-    def _enable(self, node: Node) -> None:
-        if self._prober.answers(node):  # so that the module's own ping returns at once
-            self._guarded(node, lambda node: module.enable(node.url))
 
     def _guarded(self, node: Node, command: Callable[[Node], object]) -> None:
         """Send a command to a node unless it was taken out of service this moment."""
         self._state.enter(node.set_id)
         try:
             found = self._state.view().node(node.set_id)
-            if found is not None and found[1].serves:
+            if found is not None and found[1].admin is not State.DISABLED:
                 command(node)
         finally:
             self._state.leave()
 
-    def _tell_native(self, node: Node) -> None:
-        if node.url not in self._told_native:
-            self._told_native.add(node.url)
+    def _note_native(self, node: Node) -> None:
+        if node.url not in self._native:
+            self._native.add(node.url)
             log(
                 KSR.err,
                 f"{node.name} was disabled in the rtpengine module by rtpengine.enable, which the registry does not "

@@ -29,9 +29,7 @@ from typing import Any, TypeVar
 
 import KSR
 
-if (
-    __name__ != "kemi_rtp.routes"
-):  # loaded by its path: make the package importable, and fresh
+if __name__ != "kemi_rtp.routes":  # loaded by its path: make the package importable, and fresh
     package = os.path.dirname(os.path.abspath(__file__))
     # Last, so that they shadow nothing; the folder itself stays because app_python.reload looks for this file there.
     sys.path[:] = [folder for folder in sys.path if folder != package] + [os.path.dirname(package), package]
@@ -224,8 +222,8 @@ class Routes:
 
     def reply_from_callee(self) -> None:
         """Every reply to a relayed request."""
-        if int(str(KSR.pv.get("$rs"))) < 300:
-            self.media()
+        if int(str(KSR.pv.get("$rs"))) < 300 and not (outcome := self.media()):
+            KSR.warn(f"kemi_rtp: call {KSR.pv.get('$ci')} goes on without relayed media: {outcome.reason}\n")
         if KSR.nathelper.nat_uac_test(1) > 0:
             KSR.nathelper.set_contact_alias()
 

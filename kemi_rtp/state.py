@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import KSR
 from kemi_rtp import shared
-from kemi_rtp.admin import Entry
+from kemi_rtp.admin import Entry, State
 from kemi_rtp.nodes import Config, Node
 from kemi_rtp.times import utc_now
-from kemi_rtp.view import Health, Standing, View, build, encode_health, standing_of
+from kemi_rtp.view import AWAITED, Health, Standing, View, build, encode_health, standing_of
 
 
 def ready() -> bool:
@@ -56,8 +56,18 @@ class SharedState:
         return shared.decode_config(_get(shared.CONFIG))
 
     def put_admin(self, entries: Iterable[Entry], nodes: Iterable[Node]) -> None:
-        """Publish what the registry holds; a node of `nodes` about which it holds nothing is enabled."""
-        items = shared.admin_items(entries)
+        """Publish what the registry holds; a node of `nodes` about which it holds nothing is enabled.
+
+        A node that was disabled so far has to answer a ping first.
+        """
+        nodes = list(nodes)
+        before = {node: self.standing(node).admin for node in nodes}
+        self._put_admin(shared.admin_items(entries), nodes)
+        for node in nodes:
+            if before[node] is State.DISABLED and self.standing(node).admin is not State.DISABLED:
+                self.put_health(node, Health.DOWN, AWAITED)
+
+    def _put_admin(self, items: Mapping[str, str], nodes: Iterable[Node]) -> None:
         for key, value in items.items():
             KSR.htable.sht_sets(shared.STATE, key, value)
         for key in {shared.admin_key(name) for node in nodes for name in (node.name, node.url)} - items.keys():

@@ -21,7 +21,6 @@ from kemi_rtp.documents import DocumentError
 from kemi_rtp.log import log
 from kemi_rtp.module import ModuleError
 from kemi_rtp.nodes import Config
-from kemi_rtp.prober import Prober
 from kemi_rtp.reconciler import Reconciler
 from kemi_rtp.registry import Registry, RegistryBusyError, RegistryError
 from kemi_rtp.state import SharedState
@@ -47,8 +46,8 @@ class Supervisor:
         self._entries: Mapping[str, Entry] = {}
         self._nodes_version: object = None
         self._registry_version: object = None
-        self._prober = Prober(state)
-        self._reconciler = Reconciler(state, self._prober)
+        self._reconciler = Reconciler(state)
+        self._prober = self._reconciler.prober
         self._due: dict[str, float] = {}
         self._staged: Config | None = None
         self._reload_begun: object = None
@@ -109,7 +108,7 @@ class Supervisor:
         self._duty("nodes.yaml", 0.5, self._pick_up_nodes)
         self._duty("nodes", 0, self._put_in_force)
         self._duty("registry", 0.2, self._pick_up_registry)
-        if self._prober.somebody_unknown():
+        if self._prober.somebody_new():
             self._due.pop("probe", None)
         self._duty("probe", self._config.settings.probe_interval, lambda: self._prober.probe(self._config.settings))
         self._duty("module", 0, lambda: self._reconciler.reconcile(self._config))

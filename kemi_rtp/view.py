@@ -127,6 +127,10 @@ def standing_of(get: Get, node: Node, now: datetime) -> Standing:
     return derive(entries, health, cause, now)
 
 
+AWAITED = "no answer yet since it came into service"
+"""Cause of being down: a node that was disabled takes calls when it has answered a ping, not before."""
+
+
 def encode_health(health: Health, cause: str) -> str:
     """The value of a health key."""
     return json.dumps([health, cause])

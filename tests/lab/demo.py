@@ -45,6 +45,7 @@ class Demo:
     def run(self) -> None:
         traffic = self._traffic()
         self.all_nodes_take_calls()
+        self.drain()
         disabled_since = self.disable()
         self.timer_ticks_pass()
         self.reload_by_command()
@@ -63,6 +64,13 @@ class Demo:
         self._wait_for_offers(mark, list(self.world.nodes))
         self.took_calls_before = self.world.counts(mark)[NODE]["offer"]
         self._table(mark)
+
+    def drain(self) -> None:
+        self._step(f"kemi-rtp drain {NODE}: no new calls, and those that it has end in peace")
+        self._say(self.world.command("drain", NODE, "--reason", "NIC swap", "--by", "demo"))
+        mark = self.world.mark()
+        wait_until(lambda: self.world.shown(NODE)["calls"] == 0, f"{NODE} has no calls left", timeout=20)
+        self._table(mark, "since the command returned")
 
     def disable(self) -> Mark:
         self._step(f'kemi-rtp disable {NODE} --reason "NIC swap"')

@@ -66,6 +66,25 @@ def test_a_disabled_node_gets_nothing(world: World, happening: Callable[[World],
     assert world.counts(enabled)["rtp2"]["offer"] > 0
 
 
+def test_not_one_packet_reaches_the_node_once_disable_has_returned(world: World) -> None:
+    """Under load, several times: whatever a worker was about to send was sent, or is not sent."""
+    load = world.begin("plain", calls=None, rate=100, ring_ms=0)
+    for _ in range(5):
+        wait_for_offers(world, "rtp2", 5)
+        since = disable(world)
+        wait_for_offers(world, "rtp1", 20)
+        assert world.counts(since)["rtp2"] == {}
+        world.command("enable", "rtp2")
+    # Calls that were being set up on the node at the moment of a disable go on without relayed media.
+    outcome = load.finish()
+    assert outcome.failed <= 5, outcome
+
+
+def wait_for_offers(world: World, name: str, number: int) -> None:
+    since = world.mark()
+    wait_until(lambda: world.counts(since)[name]["offer"] >= number, f"{name} takes {number} calls")
+
+
 def test_show_says_who_disabled_a_node_and_why(world: World) -> None:
     disable(world)
     shown = world.shown("rtp2")

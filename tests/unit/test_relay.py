@@ -273,6 +273,7 @@ def test_an_answer_for_a_disabled_node_is_not_sent_and_its_sdp_stays(site: Site)
     assert reply.code == 200
     assert "c=IN IP4 192.0.2.10" in reply.body
     assert commands(site, name) == ["offer"]
+    assert any("call c1 goes on without relayed media" in line for line in site.ksr.log_at("warn"))
 
 
 def test_the_end_of_a_call_on_a_disabled_node_sends_nothing_and_forgets_the_call(site: Site) -> None:
