@@ -190,7 +190,7 @@ def set_state(
     site = load_site(path)
     now = utc_now()
     end = end_of(duration, until, now)
-    who = author(by)
+    who, reason = author(by), reason.strip()
     for name, value in (("--reason", reason), ("--by", who)):
         if not value.isprintable():
             raise click.UsageError(f"{name} {value!r} must be one line of text without control characters")
@@ -198,7 +198,7 @@ def set_state(
         with site.registry.exclusive() as transaction:
             known = find_node(site.config, transaction.entries, node)
             entry = Entry(known.name, state, reason, who, now, end, known.url)
-            if not store(transaction, known, entry):
+            if not store(transaction, site.config, known, entry):
                 raise SystemExit(DONE)
             # Published before the lock is released: no two changes can cross on their way into shared memory.
             code = publish(site, transaction.entries, known)
@@ -207,13 +207,13 @@ def set_state(
     raise SystemExit(code)
 
 
-def store(transaction: Transaction, node: Node, entry: Entry) -> bool:
+def store(transaction: Transaction, config: Config, node: Node, entry: Entry) -> bool:
     """Write the decision to the registry; false when it is what holds already."""
     if transaction.loaded.problem:
         err.print(transaction.loaded.problem, style="red", markup=False)
     before = matching(transaction.entries, node)
     current = max((e.state for old in before if (e := old.at(utc_now()))), key=lambda s: s.strictness, default=None)
-    after = decide(transaction.entries, entry)
+    after = decide(transaction.entries, entry, config.nodes)
     if entry.state is State.ENABLED and (not before or (entry.until and not matching(after, node))):
         out.print(f"{node.name} is enabled, and was before; nothing is to come back after a time", markup=False)
         return False

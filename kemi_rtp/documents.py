@@ -12,6 +12,9 @@ import yaml
 
 T = TypeVar("T")
 
+_MAX_DEPTH = 20
+_MAX_SHOWN = 200
+
 # libyaml when PyYAML was built with it (Debian's is), else PyYAML's own parser: ten times slower, same result.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -60,6 +63,7 @@ class Document:
             except UnicodeDecodeError as error:
                 raise DocumentError([Fault(self.file, 0, "", "", f"is not UTF-8 text: {error.reason}")]) from None
         try:
+            _check_depth(text)
             self._root = yaml.compose(text, Loader=_Loader)
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 0
@@ -77,13 +81,27 @@ class Document:
 
     def fault(self, line: int, field: str, value: object, valid: str) -> None:
         """Note one fault; checking goes on."""
-        shown = "" if value is None else value if isinstance(value, str) else repr(value)
-        self.faults.append(Fault(self.file, line, field, shown, valid))
+        text = "" if value is None else value if isinstance(value, str) else repr(value)
+        text = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+        self.faults.append(Fault(self.file, line, field, text, valid))
 
     def finish(self) -> None:
         """Raise DocumentError when a fault was noted."""
         if self.faults:
             raise DocumentError(self.faults)
+
+
+def _check_depth(text: str) -> None:
+    """The composer calls itself for each level, in C too, where running out of stack ends the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            depth += 1
+            if depth > _MAX_DEPTH:
+                mark: Any = event.start_mark  # libyaml has a Mark of its own, alike in all but type
+                raise yaml.MarkedYAMLError(problem=f"nested deeper than {_MAX_DEPTH} levels", problem_mark=mark)
+        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            depth -= 1
 
 
 def line_of(node: yaml.Node) -> int:
@@ -100,6 +118,8 @@ class Section:
         self.line = line_of(node)
         self._values: dict[str, tuple[yaml.Node, int]] = {}
         self._known: list[str] = []
+        if node.tag == "tag:yaml.org,2002:null":
+            node = yaml.MappingNode(node.tag, [])  # a key with nothing below it
         self._usable = isinstance(node, yaml.MappingNode)
         if not self._usable:
             document.fault(self.line, field or "top level", shown(node), "must be a mapping of keys to values")
@@ -136,13 +156,14 @@ class Section:
         node, line = self._values[key]
         try:
             value = _construct(node)
-        except (yaml.YAMLError, ValueError) as error:
+        except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
             self.document.fault(line, self._name(key), shown(node), f"cannot be read: {_first_line(error)}")
             return default
         try:
             return parse(value)
-        except ValueError as error:
-            self.document.fault(line, self._name(key), value, str(error))
+        except (ValueError, OverflowError) as error:
+            text = value if isinstance(value, bool) else shown(node)
+            self.document.fault(line, self._name(key), text, str(error))
             return default
 
     def need(self, key: str, parse: Callable[[object], T]) -> T | None:
@@ -186,7 +207,7 @@ def shown(node: yaml.Node) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _construct(node: yaml.Node) -> object:

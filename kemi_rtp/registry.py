@@ -82,7 +82,10 @@ class Registry:
         except OSError as error:
             raise RegistryError(f"{self._lock_path}: cannot be opened: {error.strerror}") from None
         try:
-            give_to_owner(self._lock_path)
+            try:
+                give_to_owner(self._lock_path)
+            except OSError as error:
+                raise RegistryError(f"{self._lock_path}: cannot be given away: {error.strerror}") from None
             deadline = time.monotonic() + timeout
             while True:
                 try:
@@ -127,25 +130,20 @@ class Transaction:
         Raises RegistryError when they cannot be stored; then everything is as it was.
         """
         registry = self.registry
-        content = render(entries).encode()
-        history_size = registry.history_path.stat().st_size if registry.history_path.exists() else 0
-        drafts: list[Path] = []
         try:
-            for path in (registry.path, registry.good_path):
-                drafts.append(draft := path.with_name(f".{path.name}.{os.getpid()}"))
-                _write(draft, content, os.O_CREAT | os.O_TRUNC)
-            self._record(changes)
-            if self.loaded.problem and registry.path.exists():
-                os.replace(registry.path, registry.path.with_name("registry.yaml.rejected"))
-            os.replace(drafts[0], registry.path)
-            os.replace(drafts[1], registry.good_path)
-            _sync_directory(registry.directory)
+            with _Replacement(registry.directory) as replacement:
+                for path in (registry.path, registry.good_path):
+                    replacement.draft(path, render(entries).encode())
+                # A history without a registry would look like a lost registry, so the first of all comes after it.
+                first = not registry.path.exists() and not registry.good_path.exists()
+                if not first:
+                    replacement.append(registry.history_path, self._lines(changes))
+                if self.loaded.problem and registry.path.exists():
+                    replacement.keep(registry.path, registry.path.with_name("registry.yaml.rejected"))
+                replacement.put_in_place()
+                if first:
+                    replacement.append(registry.history_path, self._lines(changes))
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.truncate(registry.history_path, history_size)
-            for draft in drafts:
-                with contextlib.suppress(OSError):
-                    draft.unlink()
             raise RegistryError(
                 f"{registry.directory}: the change cannot be stored: {error.strerror}; nothing was changed"
             ) from None
@@ -166,13 +164,12 @@ class Transaction:
         if good == self.entries and registry.good_path.exists():
             return []
         changes = [change for change in differences(good, self.entries, now) if not self._recorded(change)]
-        draft = registry.good_path.with_name(f".{registry.good_path.name}.{os.getpid()}")
         try:
-            if changes:
-                self._record(changes)
-            _write(draft, render(self.entries).encode(), os.O_CREAT | os.O_TRUNC)
-            os.replace(draft, registry.good_path)
-            _sync_directory(registry.directory)
+            with _Replacement(registry.directory) as replacement:
+                replacement.draft(registry.good_path, render(self.entries).encode())
+                if changes:
+                    replacement.append(registry.history_path, self._lines(changes))
+                replacement.put_in_place()
         except OSError as error:
             raise RegistryError(f"{registry.directory}: an edit cannot be recorded: {error.strerror}") from None
         return changes
@@ -193,19 +190,93 @@ class Transaction:
             self.write(entries, changes)
         return changes
 
-    def _record(self, changes: Iterable[Change]) -> None:
-        path = self.registry.history_path
+    def _lines(self, changes: Iterable[Change]) -> bytes:
         lines = "".join(change_to_json(change) + "\n" for change in changes)
-        with contextlib.suppress(FileNotFoundError), path.open("rb") as history:
+        with contextlib.suppress(FileNotFoundError), self.registry.history_path.open("rb") as history:
             if history.seek(0, os.SEEK_END) and history.seek(-1, os.SEEK_END) >= 0 and history.read(1) != b"\n":
                 lines = "\n" + lines  # a crash cut the last line short; do not grow it
-        _write(path, lines.encode(), os.O_CREAT | os.O_APPEND)
+        return lines.encode()
 
     def _recorded(self, change: Change) -> bool:
         """Whether a crash between the history and the good version makes a written change look like an edit."""
-        entry = self.entries.get(change.node)
         last = next(reversed(self.registry.history(change.node)), None)
-        return last is not None and entry is not None and (last.at, last.after) == (entry.since, entry.state)
+        entry = self.entries.get(change.node)
+        return (
+            last is not None
+            and last.way != "edit"
+            and last.after is change.after
+            and (entry is None or entry.since == last.at)
+        )
+
+
+class _Replacement:
+    """Files of one directory that change together: either all of it is on disk, or nothing was done.
+
+    Leaving the `with` block by an exception takes back what was done. A crash leaves drafts; the next one removes them.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._drafts: dict[Path, Path] = {}
+        self._undo = contextlib.ExitStack()
+
+    def __enter__(self) -> _Replacement:
+        for left_over in self._directory.glob(".*.draft"):
+            left_over.unlink()
+        self._descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None or not issubclass(kind, Exception):  # not for what stands for a crash, nor when all is well
+            self._undo.pop_all()
+        else:
+            self._undo.close()
+        for name in ("draft", "before"):
+            for path in self._drafts:
+                with contextlib.suppress(OSError):
+                    _beside(path, name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            os.close(self._descriptor)
+
+    def draft(self, path: Path, content: bytes) -> None:
+        """Write the new content of a file beside it, through to the disk."""
+        self._drafts[path] = _beside(path, "draft")
+        _write(self._drafts[path], content, os.O_CREAT | os.O_TRUNC)
+
+    def append(self, path: Path, content: bytes) -> None:
+        """Append to a file, through to the disk."""
+        size = path.stat().st_size if path.exists() else None
+        self._undo.callback(_shorten, path, size)
+        _write(path, content, os.O_CREAT | os.O_APPEND)
+
+    def keep(self, path: Path, name: Path) -> None:
+        """Keep what a file holds now under another name."""
+        name.unlink(missing_ok=True)
+        os.link(path, name)
+
+    def put_in_place(self) -> None:
+        """Rename the drafts into place, through to the disk."""
+        for path, draft in self._drafts.items():
+            before = _beside(path, "before")
+            if path.exists():
+                before.unlink(missing_ok=True)
+                os.link(path, before)
+                self._undo.callback(os.replace, before, path)
+            else:
+                self._undo.callback(path.unlink, missing_ok=True)
+            os.replace(draft, path)
+        os.fsync(self._descriptor)
+
+
+def _beside(path: Path, name: str) -> Path:
+    return path.with_name(f".{path.name}.{name}")
+
+
+def _shorten(path: Path, size: int | None) -> None:
+    if size is None:
+        path.unlink(missing_ok=True)
+    else:
+        os.truncate(path, size)
 
 
 def give_to_owner(path: Path) -> None:
@@ -225,14 +296,6 @@ def _write(path: Path, content: bytes, flags: int) -> None:
     finally:
         os.close(descriptor)
     give_to_owner(path)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _reason(path: Path, error: Exception) -> str:

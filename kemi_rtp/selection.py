@@ -27,13 +27,14 @@ class Tier:
         if self._bounds:
             # Drawing again with another salt shares the calls of an excluded node among the others by weight.
             for draw in range(_DRAWS if excluded else 1):
-                point = _point(call_id, draw) * self._bounds[-1] // _POINTS
-                node = self._nodes[bisect_right(self._bounds, point)]
+                node = _pick(self._nodes, self._bounds, call_id, draw)
                 if node.set_id not in excluded:
                     return node
-        left = [node for node in self._nodes if node.set_id not in excluded]
-        left = left or [node for node in self._spare if node.set_id not in excluded]
-        return left[_point(call_id, _DRAWS) * len(left) // _POINTS] if left else None
+        for group in (self._nodes, self._spare):
+            left = [node for node in group if node.set_id not in excluded]
+            if left:
+                return _pick(left, list(accumulate(node.weight or 1 for node in left)), call_id, _DRAWS)
+        return None
 
 
 class Pool:
@@ -51,6 +52,10 @@ class Pool:
             if (node := tier.choose(call_id, excluded)) is not None:
                 return node
         return None
+
+
+def _pick(nodes: list[Node], bounds: list[int], call_id: str, draw: int) -> Node:
+    return nodes[bisect_right(bounds, _point(call_id, draw) * bounds[-1] // _POINTS)]
 
 
 def _point(call_id: str, draw: int) -> int:

@@ -39,10 +39,11 @@ def parse_timestamp(text: str, now: datetime) -> datetime:
     try:
         if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?", text):
             clock = datetime.strptime(text, "%H:%M:%S" if text.count(":") == 2 else "%H:%M").time()
-            local = now.astimezone()
-            moment = local.replace(hour=clock.hour, minute=clock.minute, second=clock.second, microsecond=0)
-            if moment <= local:
-                moment += timedelta(days=1)
+            # Without a zone until the end: over a change of the clocks the same wall clock is another offset.
+            today = now.astimezone().replace(tzinfo=None)
+            moment = datetime.combine(today, clock).astimezone()
+            if moment <= now:
+                moment = datetime.combine(today + timedelta(days=1), clock).astimezone()
         else:
             moment = datetime.fromisoformat(text).astimezone()
         return moment.astimezone(UTC).replace(microsecond=0)
@@ -52,7 +53,7 @@ def parse_timestamp(text: str, now: datetime) -> datetime:
 
 def format_timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC, to the second: ``2026-11-22T16:00:00Z``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(tzinfo=None, microsecond=0).isoformat() + "Z"
 
 
 def utc_now() -> datetime:

@@ -68,16 +68,17 @@ def test_a_disabled_node_gets_nothing(world: World, happening: Callable[[World],
 
 def test_not_one_packet_reaches_the_node_once_disable_has_returned(world: World) -> None:
     """Under load, several times: whatever a worker was about to send was sent, or is not sent."""
-    load = world.begin("plain", calls=None, rate=100, ring_ms=0)
+    load = world.begin("plain", calls=None, rate=100)
     for _ in range(5):
         wait_for_offers(world, "rtp2", 5)
         since = disable(world)
         wait_for_offers(world, "rtp1", 20)
         assert world.counts(since)["rtp2"] == {}
         world.command("enable", "rtp2")
-    # Calls that were being set up on the node at the moment of a disable go on without relayed media.
     outcome = load.finish()
-    assert outcome.failed <= 5, outcome
+    # Calls that rang on the node at the moment of a disable go on without relayed media; no other call suffers.
+    unanswered = [call_id for call_id in outcome.call_ids if world.served(call_id).get("rtp2") == ["offer"]]
+    assert outcome.failed <= len(unanswered), outcome
 
 
 def wait_for_offers(world: World, name: str, number: int) -> None:

@@ -348,7 +348,7 @@ _TIME = "must be a time such as 2026-11-22T18:30:00Z"
         ("version: 1\nnodes:\n  a: {state: disabled, reason: 3}", ["registry.yaml:3: nodes.a.reason: 3: must be text"]),
         (
             "version: 1\nnodes:\n  a: {state: disabled, then: {state: draining}}",
-            ["registry.yaml:3: nodes.a.then: is allowed once, beside until"],
+            ["registry.yaml:3: nodes.a.then: needs until"],
         ),
         (
             "version: 1\nnodes:\n  a: {state: x}\n  a: {state: disabled}\n  b: {state: y}",

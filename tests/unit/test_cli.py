@@ -380,3 +380,15 @@ def test_a_missing_socket_is_not_reachable(site: Site) -> None:
 
     with Rpc(str(site.rpc_socket)) as rpc, pytest.raises(NotReachable, match="No such file"):
         rpc.get(shared.GENERATION)
+
+
+def test_enabling_a_node_leaves_the_one_that_now_has_its_old_name_or_url_as_it_is(site: Site) -> None:
+    """Names exchanged in nodes.yaml: what was decided about rtp1 at A still holds for A, whatever it is called."""
+    site.start()
+    site.disable("rtp1")
+    a, b = THREE["default"][:2]
+    site.write_nodes({"default": [{**a, "name": "rtp2"}, {**b, "name": "rtp1"}]})
+    site.tick()
+    assert {name: node["admin"] for name, node in shown(site).items()} == {"rtp1": "disabled", "rtp2": "disabled"}
+    assert site.cli("enable", "rtp1").exit_code == cli.DONE
+    assert {name: node["admin"] for name, node in shown(site).items()} == {"rtp1": "enabled", "rtp2": "disabled"}

@@ -155,7 +155,7 @@ def test_both_files_and_the_history_are_on_disk_before_a_rename_and_the_folder_a
     monkeypatch.setattr(os, "replace", spy_replace)
     store(registry, entry("rtp2"))
 
-    draft, good = f".registry.yaml.{os.getpid()}", f".registry.yaml.good.{os.getpid()}"
+    draft, good = ".registry.yaml.draft", ".registry.yaml.good.draft"
     first_rename = next(index for index, event in enumerate(events) if event.startswith("rename"))
     assert set(events[:first_rename]) == {f"fsync {draft}", f"fsync {good}", "fsync history.jsonl"}
     assert events[first_rename:] == [
@@ -190,8 +190,7 @@ def test_files_that_root_writes_belong_to_the_owner_of_the_folder(
 ) -> None:
     store(registry, entry("rtp1"))
     folder = registry.directory.stat()
-    draft = f".registry.yaml.{os.getpid()}"
-    expected = {"registry.lock", "history.jsonl", draft, draft.replace("yaml", "yaml.good")}
+    expected = {"registry.lock", "history.jsonl", ".registry.yaml.draft", ".registry.yaml.good.draft"}
     assert set(owned) == {(name, folder.st_uid, folder.st_gid) for name in expected}
 
 
