@@ -72,7 +72,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One line of the history: `node` went from `before` to `after`; `way` is command, edit or until."""
+    """One line of the history: `node` went from `before` to `after`; `way` is command, edit, until or drift."""
 
     at: datetime
     node: str

@@ -42,6 +42,15 @@ class DocumentError(Exception):
         super().__init__("\n".join(map(str, self.faults)))
 
 
+def file_version(path: Path) -> object:
+    """A value that changes whenever a file is written or replaced; None when there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint that ends a message: `` (did you mean x?)``, or nothing when no known word is near."""
     matches = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)

@@ -14,7 +14,7 @@ from typing import Any
 import KSR
 from kemi_rtp.nodes import Node
 from kemi_rtp.registry import give_to_owner
-from kemi_rtp.rows import Row, parse_rows
+from kemi_rtp.rows import LOADED_DISABLED, LOADED_ENABLED, Row, parse_rows
 from kemi_rtp.view import Standing
 
 SERVED_BY = "$avp(kemi_rtp_node)"
@@ -117,20 +117,20 @@ def rpc(method: str, *parameters: str | int) -> Any:
     return reply.get("result")
 
 
-def read_table(state_dir: Path) -> dict[str, bool]:
-    """Whether each node, by URL, is disabled in the table on disk; empty when there is no table."""
-    return {url: bool(disabled) for _, url, disabled in _read_table(state_dir / TABLE_FILE) or ()}
+def table(standings: Iterable[tuple[Node, Standing]]) -> list[tuple[int, str, int, int]]:
+    """Set id, URL, weight and `disabled` of each node: one that serves no calls now is disabled."""
+    return sorted(
+        (node.set_id, node.url, LOADED_ENABLED, 0) if standing.serves else (node.set_id, node.url, LOADED_DISABLED, 1)
+        for node, standing in standings
+    )
 
 
 def write_table(state_dir: Path, standings: Iterable[tuple[Node, Standing]]) -> None:
-    """Write the table that the module reads at its start and reload, unless it is so already.
+    """Write the table that the module reads at its start and reload.
 
-    A node that serves no calls now is disabled there: the module never pings it. Raises OSError or sqlite3.Error.
+    The module never pings a node that is disabled there. Raises OSError or sqlite3.Error.
     """
     path = state_dir / TABLE_FILE
-    table = sorted((node.set_id, node.url, int(not standing.serves)) for node, standing in standings)
-    if _read_table(path) == table:
-        return
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(draft)) as database:
@@ -142,17 +142,15 @@ def write_table(state_dir: Path, standings: Iterable[tuple[Node, Standing]]) -> 
             " url VARCHAR(64) NOT NULL, weight INTEGER DEFAULT 1 NOT NULL, disabled INTEGER DEFAULT 0 NOT NULL,"
             " stamp DATETIME DEFAULT '1900-01-01 00:00:01' NOT NULL);"
         )
-        database.executemany("INSERT INTO rtpengine (setid, url, disabled) VALUES (?, ?, ?)", table)
+        database.executemany(
+            "INSERT INTO rtpengine (setid, url, weight, disabled) VALUES (?, ?, ?, ?)", table(standings)
+        )
         database.commit()
     give_to_owner(draft)
     os.replace(draft, path)
 
 
-def _read_table(path: Path) -> list[tuple[int, str, int]] | None:
-    if not path.exists():
-        return None
-    try:
-        with contextlib.closing(sqlite3.connect(path)) as database:
-            return sorted(database.execute("SELECT setid, url, disabled FROM rtpengine"))
-    except sqlite3.Error:
-        return None
+def read_table(state_dir: Path) -> list[tuple[int, str, int, int]]:
+    """What the table on disk holds, as `table` returns it. Raises sqlite3.Error."""
+    with contextlib.closing(sqlite3.connect(f"file:{state_dir / TABLE_FILE}?mode=ro", uri=True)) as database:
+        return sorted(database.execute("SELECT setid, url, weight, disabled FROM rtpengine"))

@@ -1,34 +1,56 @@
-"""The rtpengine module's own states, kept in step with what kemi_rtp derives: in the timer's own process.
+"""The rtpengine module's own node states, kept in step with what kemi_rtp derives: in the timer's own process.
+
+The module's state differs from the registry (drift) because its ping timer or its RPCs lost a permanent mark, because a
+reload of its table brought one back, or because a person typed `rtpengine.enable`. A mark that people set is adopted
+into the registry; everything else is repaired towards it.
 
 Any of the module's RPCs, in a process that has not made its list of nodes anew since the last reload, first pings all
 nodes that are not permanently disabled, and holds the module's locks while it waits. A command to one node makes the
-list anew without that, so one goes before each use of the RPCs. And a node that is down stands in the table on disk as
-disabled: whoever reloads the module, it does not wait for that node.
+list anew without that, so one goes before the RPCs after each change. And a node that is down stands in the table on
+disk as disabled: whoever reloads the module, it does not wait for that node.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import KSR
 from kemi_rtp import module
 from kemi_rtp.admin import State
+from kemi_rtp.documents import file_version
 from kemi_rtp.log import log
 from kemi_rtp.module import ModuleError
 from kemi_rtp.nodes import Config, Node
 from kemi_rtp.prober import Prober
+from kemi_rtp.rows import LOADED_DISABLED, Row
 from kemi_rtp.state import SharedState
+from kemi_rtp.view import Standing
+
+Adopt = Callable[[Node], None]
+"""Writes into the registry that somebody disabled a node in the module."""
+Note = Callable[[Node, State, str], None]
+"""Writes a repair into the history: the node, its admin state, and what was repaired."""
 
 
 class Reconciler:
-    """Brings the module's table on disk and its node states in line after each change."""
+    """Brings the module's table on disk and its node states in line with the view."""
 
-    def __init__(self, state: SharedState) -> None:
+    def __init__(self, state: SharedState, adopt: Adopt, note: Note) -> None:
         self._state = state
+        self._adopt = adopt
+        self._note = note
         self.prober = Prober(state, self.revive)
+        self._state_dir = Path("/nonexistent")
         self._in_step_with: object = None
-        self._native: set[str] = set()  # URLs of nodes that somebody disabled in the module itself
+        self._table: object = None
+        self._patience: dict[str, _Patience] = {}
+
+    def changed(self) -> bool:
+        """Whether nodes, admin states or health have changed since the module was last in step."""
+        return self._state.view().generation != self._in_step_with
 
     def provide(self, config: Config) -> bool:
         """See that the module has all nodes of a configuration; False while it must wait for its next reload.
@@ -39,31 +61,25 @@ class Reconciler:
         known = {(row.url, row.set_id) for row in module.rows().values()}
         return all((node.url, node.set_id) in known for node in config.nodes) or self._reload(config)
 
-    def reconcile(self, config: Config) -> None:
-        """After a change: the table on disk, and the state of each node in the module. Raises ModuleError."""
+    def reconcile(self, config: Config, *, patient: bool = True) -> None:
+        """Compare the module's view with ours, and repair. Raises ModuleError.
+
+        With `patient`, a node that drifts again and again is repaired once a minute only.
+        """
+        self._state_dir = Path(config.settings.state_dir)
         view = self._state.view()
-        if view.generation == self._in_step_with:
-            return
-        off_on_disk = module.read_table(Path(config.settings.state_dir))
-        self._refresh()
+        if self.changed():
+            self._refresh()
         rows = module.rows()
         if any(node.url not in rows for node, _ in view):
             self._reload(config)  # somebody has put another table in place
             return
         in_step = True
         for node, standing in view:
-            row = rows[node.url]
-            if standing.admin is State.DISABLED:
-                self._native.discard(node.url)
-                if not row.permanent:
-                    module.disable(node.url)
-                    in_step = False
-            elif not row.permanent:
-                self._native.discard(node.url)
-            elif not off_on_disk.get(node.url, True):
-                self._note_native(node)
+            repaired = self._repair(node, standing, rows[node.url], patient=patient)
+            in_step = in_step and not repaired
+        self._write_table(list(view))
         if in_step:
-            module.write_table(Path(config.settings.state_dir), view)
             self._in_step_with = view.generation
 
     def revive(self, node: Node) -> bool:
@@ -71,25 +87,100 @@ class Reconciler:
 
         Its health is published as up only afterwards: no call must be sent to a node that the module still refuses.
         """
-        if node.url in self._native:
+        if self.changed():
+            self._refresh()
+        row = module.rows(node.url)[node.url]
+        if row.permanent and not self._expected(row):
+            self._adopt(node)
             return False
-        self._refresh()
-        if not module.rows(node.url)[node.url].active:
-            self._guarded(node, lambda node: module.enable(node.url))
-        return module.rows(node.url)[node.url].active
+        return row.active or self._activate(node)
+
+    # --- repairs -----------------------------------------------------------------------------------------------------
+
+    def _repair(self, node: Node, standing: Standing, row: Row, *, patient: bool) -> bool:
+        """Bring one node's row in line; whether there was anything to do."""
+        if standing.admin is State.DISABLED:
+            if row.permanent:
+                return False
+            lost = self._expected(row)
+            text = "enabled in the rtpengine module" if row.active else "without its permanent mark in the module"
+            told = (
+                f"{node.name} was {text} though {standing.reason}; disabled again: kemi-rtp enable {node.name} enables"
+            )
+            if lost and not self._tell(node, standing, told, patient=patient):
+                return False
+            module.disable(node.url)
+            self._state.put_mark(node, marked=True)
+            return True
+        if row.permanent and not self._expected(row):
+            self._adopt(node)
+            return True
+        if row.active or not standing.serves or not self.prober.answers(node):
+            return False
+        told = f"{node.name} answers, but the rtpengine module took it for dead; made active again"
+        if not row.permanent and not self._tell(node, standing, told, patient=patient):
+            return False
+        self._activate(node)
+        return True
+
+    def _tell(self, node: Node, standing: Standing, text: str, *, patient: bool) -> bool:
+        """Log a drift and note it in the history; False when another program fights back and it is time to wait."""
+        patience = self._patience.setdefault(node.url, _Patience())
+        if patient and not patience.allows(time.monotonic()):
+            if patience.to_tell:
+                patience.to_tell = False
+                log(
+                    KSR.err,
+                    f"{node.name} has drifted {_Patience.LIMIT} times within {_Patience.PERIOD:g} s: another program "
+                    "or the module's own ping timer works against the registry; from now on it is repaired more "
+                    "slowly. Calls are not touched by it",
+                )
+            return False
+        log(KSR.warn, f"drift: {text}")
+        self._note(node, standing.admin, text)
+        return True
+
+    def _expected(self, row: Row) -> bool:
+        """Whether a permanent mark is ours: set by us since the start, or loaded from our table."""
+        mark = self._state.mark(row.url)
+        return row.weight == LOADED_DISABLED if mark is None else mark
+
+    def _activate(self, node: Node) -> bool:
+        """Enable a node in the module; whether it is active then."""
+        standings = [
+            (other, replace(standing, serves=True) if other == node else standing)
+            for other, standing in self._state.view()
+        ]
+        # First the table, so that a reload this moment does not bring back a mark that nobody would know as ours.
+        self._write_table(standings)
+        self._guarded(node, lambda node: module.enable(node.url))
+        active = module.rows(node.url)[node.url].active
+        if active:
+            self._state.put_mark(node, marked=False)
+        return active
+
+    # --- the module --------------------------------------------------------------------------------------------------
 
     def _reload(self, config: Config) -> bool:
         """Have the module read its table again; False when it is too early: it allows one reload in 10 seconds."""
-        standings = [(node, self._state.standing(node)) for node in config.nodes]
-        module.write_table(Path(config.settings.state_dir), standings)
+        self._state_dir = Path(config.settings.state_dir)
+        self._write_table([(node, self._state.standing(node)) for node in config.nodes])
         try:
             module.reload()
         except ModuleError as error:
             if "Too short" in str(error):
                 return False
             raise
+        for node in config.nodes:
+            self._state.put_mark(node, marked=None)
         log(KSR.notice, "the rtpengine module has read its table again")
         return True
+
+    def _write_table(self, standings: list[tuple[Node, Standing]]) -> None:
+        path = self._state_dir / module.TABLE_FILE
+        if self._table != (file_version(path), module.table(standings)):
+            module.write_table(self._state_dir, standings)
+            self._table = (file_version(path), module.table(standings))
 
     def _refresh(self) -> None:
         """Make this process's list of the module's nodes anew without a ping to any of them."""
@@ -108,11 +199,22 @@ class Reconciler:
         finally:
             self._state.leave()
 
-    def _note_native(self, node: Node) -> None:
-        if node.url not in self._native:
-            self._native.add(node.url)
-            log(
-                KSR.err,
-                f"{node.name} was disabled in the rtpengine module by rtpengine.enable, which the registry does not "
-                f"know: use kemi-rtp disable {node.name}, or rtpengine.enable {node.url} 1",
-            )
+
+class _Patience:
+    """So many repairs of one node in a period, then one in each period."""
+
+    LIMIT = 5
+    PERIOD = 60.0
+
+    def __init__(self) -> None:
+        self._repairs: list[float] = []
+        self.to_tell = True
+
+    def allows(self, now: float) -> bool:
+        self._repairs = [at for at in self._repairs if now - at < self.PERIOD]
+        if len(self._repairs) >= self.LIMIT:
+            return False
+        if not self._repairs:
+            self.to_tell = True
+        self._repairs.append(now)
+        return True

@@ -14,14 +14,27 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from kemi_rtp.admin import Change, Entry, State, change_from_json, change_to_json, differences, parse, render
+from kemi_rtp.admin import (
+    Change,
+    Entry,
+    State,
+    change_from_json,
+    change_to_json,
+    decide,
+    differences,
+    matching,
+    parse,
+    render,
+)
 from kemi_rtp.documents import DocumentError
+from kemi_rtp.nodes import Node
 
 LOCK_TIMEOUT = 30.0
 """Seconds that a change waits for another one to finish."""
@@ -189,6 +202,26 @@ class Transaction:
         if changes:
             self.write(entries, changes)
         return changes
+
+    def adopt_disable(self, node: Node, reason: str, now: datetime, nodes: Iterable[Node]) -> None:
+        """Store that a node was disabled by other means than the kemi-rtp command; never makes one more enabled."""
+        current = [entry for old in matching(self.entries, node) if (entry := old.at(now)) is not None]
+        before = max((entry.state for entry in current), key=lambda state: state.strictness, default=State.ENABLED)
+        if before is not State.DISABLED:
+            by = f"rtpengine.enable@{socket.gethostname()}"
+            entries = decide(self.entries, Entry(node.name, State.DISABLED, reason, by, now, None, node.url), nodes)
+            self.write(entries, [Change(now, node.name, before, State.DISABLED, reason, by, "drift")])
+
+    def record(self, changes: Iterable[Change]) -> None:
+        """Add lines to the history about what changed no admin state."""
+        if not self.registry.path.exists():
+            self.write(self.entries, changes)  # a history without a registry would look like a lost registry
+            return
+        try:
+            with _Replacement(self.registry.directory) as replacement:
+                replacement.append(self.registry.history_path, self._lines(changes))
+        except OSError as error:
+            raise RegistryError(f"{self.registry.history_path}: cannot be written: {error.strerror}") from None
 
     def _lines(self, changes: Iterable[Change]) -> bytes:
         lines = "".join(change_to_json(change) + "\n" for change in changes)

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+LOADED_ENABLED = 1
+LOADED_DISABLED = 2
+"""Weights in the module's table. One node in a set needs no weight, so it tells how the node's row was loaded."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -15,6 +19,7 @@ class Row:
     set_id: int
     active: bool
     permanent: bool
+    weight: int
 
     def __str__(self) -> str:
         return "disabled" if self.permanent else "active" if self.active else "inactive"
@@ -30,5 +35,5 @@ def _row(item: Mapping[str, Any]) -> Row:
     # 5.x: disabled is 0, 1 or "1(permanent)". 6.x: disabled is the permanent mark alone, active the rest.
     disabled = item["disabled"]
     if "active" in item:
-        return Row(item["url"], item["set"], bool(item["active"]) and not disabled, bool(disabled))
-    return Row(item["url"], item["set"], disabled == 0, disabled == "1(permanent)")
+        return Row(item["url"], item["set"], bool(item["active"]) and not disabled, bool(disabled), item["weight"])
+    return Row(item["url"], item["set"], disabled == 0, disabled == "1(permanent)", item["weight"])

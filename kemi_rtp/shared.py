@@ -51,6 +51,11 @@ def health_key(url: str) -> str:
     return f"health:{url}"
 
 
+def mark_key(url: str) -> str:
+    """Key of what the supervisor last did with the module's permanent mark of a node: set, clear, or nothing."""
+    return f"mark:{url}"
+
+
 def calls_key(url: str) -> str:
     """Key of the number of calls on a node."""
     return f"calls:{url}"

@@ -78,6 +78,15 @@ class SharedState:
         """Publish the health of a node."""
         KSR.htable.sht_sets(shared.STATE, shared.health_key(node.url), encode_health(health, cause))
 
+    def put_mark(self, node: Node, *, marked: bool | None) -> None:
+        """Note that the supervisor has set or cleared the module's permanent mark; None: as its table says."""
+        value = "" if marked is None else "set" if marked else "clear"
+        KSR.htable.sht_sets(shared.STATE, shared.mark_key(node.url), value)
+
+    def mark(self, url: str) -> bool | None:
+        """What `put_mark` noted last."""
+        return {"set": True, "clear": False}.get(str(_get(shared.mark_key(url))))
+
     def mark_down(self, node: Node, cause: str) -> None:
         """Keep all workers away from a node that failed; the supervisor's pings bring it back."""
         self.put_health(node, Health.DOWN, cause)

@@ -7,6 +7,7 @@ over.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import time
@@ -16,11 +17,11 @@ from pathlib import Path
 
 import KSR
 from kemi_rtp import module, nodes, shared
-from kemi_rtp.admin import Entry, matching
-from kemi_rtp.documents import DocumentError
+from kemi_rtp.admin import Change, Entry, State, matching
+from kemi_rtp.documents import DocumentError, file_version
 from kemi_rtp.log import log
 from kemi_rtp.module import ModuleError
-from kemi_rtp.nodes import Config
+from kemi_rtp.nodes import Config, Node
 from kemi_rtp.reconciler import Reconciler
 from kemi_rtp.registry import Registry, RegistryBusyError, RegistryError
 from kemi_rtp.state import SharedState
@@ -46,7 +47,7 @@ class Supervisor:
         self._entries: Mapping[str, Entry] = {}
         self._nodes_version: object = None
         self._registry_version: object = None
-        self._reconciler = Reconciler(state)
+        self._reconciler = Reconciler(state, self._adopt, self._note)
         self._prober = self._reconciler.prober
         self._due: dict[str, float] = {}
         self._staged: Config | None = None
@@ -54,6 +55,7 @@ class Supervisor:
         self._reload_served: object = None
         self._reload_text = ""
         self._told: dict[str, str] = {}
+        self._notes: list[Change] = []
 
     @property
     def _state_dir(self) -> Path:
@@ -64,12 +66,12 @@ class Supervisor:
     def start(self) -> None:
         """Before any other module starts: check the files and write the module's table. Raises StartError."""
         try:
-            self._nodes_version = _version(self._nodes_path)
+            self._nodes_version = file_version(self._nodes_path)
             self._config = nodes.load(self._nodes_path)
             self._check_places()
             self._state_dir.mkdir(parents=True, exist_ok=True)
             registry = Registry(self._state_dir)
-            self._registry_version = _version(registry.path)
+            self._registry_version = file_version(registry.path)
             loaded = registry.load()
             self._entries = loaded.entries
             if loaded.problem:
@@ -111,7 +113,10 @@ class Supervisor:
         if self._prober.somebody_new():
             self._due.pop("probe", None)
         self._duty("probe", self._config.settings.probe_interval, lambda: self._prober.probe(self._config.settings))
-        self._duty("module", 0, lambda: self._reconciler.reconcile(self._config))
+        if self._reconciler.changed():
+            self._due.pop("module", None)
+        self._duty("module", self._config.settings.probe_interval, lambda: self._reconciler.reconcile(self._config))
+        self._duty("history", 0, self._write_notes)
         self._duty("calls", 1.0, self._count_calls)
 
     def _duty(self, name: str, interval: float, duty: Callable[[], None]) -> None:
@@ -135,7 +140,7 @@ class Supervisor:
     # --- nodes.yaml --------------------------------------------------------------------------------------------------
 
     def _pick_up_nodes(self) -> None:
-        version = _version(self._nodes_path)
+        version = file_version(self._nodes_path)
         if version == self._nodes_version:
             return
         self._nodes_version = version
@@ -176,11 +181,13 @@ class Supervisor:
         try:
             if request != self._reload_begun:
                 self._reload_begun = request
-                self._nodes_version = _version(self._nodes_path)
+                self._nodes_version = file_version(self._nodes_path)
                 self._reload_text = self._load_nodes()
                 self._registry_version = None
                 self._pick_up_registry()
             self._put_in_force()
+            if self._staged is None:
+                self._reconciler.reconcile(self._config, patient=False)
             reply = {"id": request, "done": self._staged is None, "text": self._reload_text}
         except (DocumentError, RegistryError, ModuleError) as error:
             reply = {"id": request, "done": True, "error": str(error)}
@@ -193,7 +200,7 @@ class Supervisor:
     def _pick_up_registry(self) -> None:
         """Publish edits of the registry made by hand, and store the end of decisions whose time is over."""
         registry = Registry(self._state_dir)
-        version = _version(registry.path)
+        version = file_version(registry.path)
         now = utc_now()
         over = any(entry.at(now) is not entry for entry in self._entries.values())
         if version == self._registry_version and not over:
@@ -209,9 +216,42 @@ class Supervisor:
                 self._entries = transaction.entries
                 self._state.put_admin(self._entries.values(), self._config.nodes)
                 self._state.touch()
-                self._registry_version = _version(registry.path)
+                self._registry_version = file_version(registry.path)
         except RegistryBusyError:
             pass  # a command is at work; it publishes its change itself, and the next tick comes soon
+
+    # --- drift -------------------------------------------------------------------------------------------------------
+
+    def _adopt(self, node: Node) -> None:
+        """Take over that a person disabled a node in the rtpengine module itself."""
+        now = utc_now()
+        reason = f"disabled in the rtpengine module: rtpengine.enable {node.url} 0"
+        try:
+            with Registry(self._state_dir).exclusive(timeout=0) as transaction:
+                transaction.adopt_disable(node, reason, now, self._config.nodes)
+                self._entries = transaction.entries
+                self._state.put_admin(self._entries.values(), self._config.nodes)
+                self._state.put_mark(node, marked=True)
+                self._state.touch()
+                self._registry_version = file_version(Registry(self._state_dir).path)
+        except RegistryBusyError:
+            return  # a command is at work; the mark is still there at the next tick
+        log(
+            KSR.warn,
+            f"drift: {node.name} was {reason}; it is disabled in the registry now: kemi-rtp enable {node.name}",
+        )
+
+    def _note(self, node: Node, state: State, text: str) -> None:
+        self._notes.append(Change(utc_now(), node.name, state, state, text, "kemi_rtp", "drift"))
+
+    def _write_notes(self) -> None:
+        """Write repairs into the history, once no command holds the registry."""
+        if self._notes:
+            with contextlib.suppress(RegistryBusyError), Registry(self._state_dir).exclusive(timeout=0) as transaction:
+                transaction.record(self._notes)
+                self._notes = []
+
+    # --- calls -------------------------------------------------------------------------------------------------------
 
     def _count_calls(self) -> None:
         counts = self._state.count_calls()
@@ -229,12 +269,3 @@ def _difference(old: Config, new: Config) -> str:
     parts += [f"changed {name}" for name, node in after.items() if name in before and before[name] != node]
     parts += ["changed settings"] if old.settings != new.settings else []
     return ", ".join(parts) or "in force already, nothing has changed"
-
-
-def _version(path: Path) -> object:
-    """Changes whenever a file is written or replaced."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ino, status.st_size

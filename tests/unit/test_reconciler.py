@@ -3,6 +3,7 @@
 import pytest
 
 from kemi_rtp import module
+from kemi_rtp.admin import State as Admin
 from KSR.testing import State
 
 from .site import Site
@@ -12,13 +13,17 @@ def permanent(site: Site, name: str) -> bool:
     return site.ksr.rtpengine.find(site.node(name).url).permanent
 
 
+def off_on_disk(site: Site, name: str) -> bool:
+    return {url: bool(disabled) for _, url, _, disabled in module.read_table(site.state_dir)}[site.node(name).url]
+
+
 def test_a_disabled_node_gets_the_modules_permanent_mark(site: Site) -> None:
     site.start()
     site.tick()
     site.disable("rtp2")
     site.tick(2)
     assert permanent(site, "rtp2")
-    assert module.read_table(site.state_dir)[site.node("rtp2").url]
+    assert off_on_disk(site, "rtp2")
 
 
 def test_an_enabled_node_is_active_in_the_module_once_it_answers(site: Site) -> None:
@@ -32,7 +37,7 @@ def test_an_enabled_node_is_active_in_the_module_once_it_answers(site: Site) -> 
     site.daemon("rtp2").state = State.ALIVE
     site.tick(4)
     assert not permanent(site, "rtp2")
-    assert not module.read_table(site.state_dir)[site.node("rtp2").url]
+    assert not off_on_disk(site, "rtp2")
     for number in range(30):
         site.call(worker, f"c{number}")
     assert site.daemon("rtp2").commands("offer")
@@ -57,27 +62,136 @@ def test_a_node_that_is_down_stands_in_the_table_as_disabled(site: Site) -> None
     site.tick()
     site.daemon("rtp3").state = State.DEAD
     site.tick(5)
-    assert module.read_table(site.state_dir)[site.node("rtp3").url]
+    assert off_on_disk(site, "rtp3")
     site.daemon("rtp3").state = State.ALIVE
     site.tick(4)
-    assert not module.read_table(site.state_dir)[site.node("rtp3").url]
+    assert not off_on_disk(site, "rtp3")
 
 
-def test_a_native_disable_is_not_undone(site: Site) -> None:
+def native(site: Site, method: str, *parameters: object) -> None:
+    """An operator's own RPC."""
+    site.ksr.rpc.execute(site.ksr.main, method, list(parameters))
+
+
+def drifts(site: Site, name: str) -> list[str]:
+    return [change.reason for change in site.registry.history(name) if change.way == "drift"]
+
+
+LINES = pytest.mark.parametrize("ksr", ["5.6.3", "6.0.1", "6.0.2", "6.1.5"], indirect=True)
+
+
+@LINES
+def test_a_native_disable_is_adopted_with_its_origin(site: Site) -> None:
     worker = site.start()
     site.tick()
-    url = site.node("rtp2").url
-    site.ksr.rpc.execute(site.ksr.main, "rtpengine.enable", [url, 0])
-    site.routes(worker).shared.touch()
-    site.tick(3)
-    assert permanent(site, "rtp2")
-    assert any("disabled in the rtpengine module by rtpengine.enable" in line for line in site.ksr.log_at("err"))
+    native(site, "rtpengine.enable", site.node("rtp2").url, 0)
+    site.tick(2)
+    entry = site.registry.load().entries["rtp2"]
+    assert entry.state is Admin.DISABLED
+    assert entry.by.startswith("rtpengine.enable@")
+    assert len(drifts(site, "rtp2")) == 1
+    site.tick(5)
+    assert len(drifts(site, "rtp2")) == 1
+    before = len(site.daemon("rtp2").log)
     for number in range(20):
         _, routed = site.call(worker, f"c{number}")
         assert len(routed.relayed) == 1
+    assert len(site.daemon("rtp2").log) == before
+    assert site.cli("enable", "rtp2").exit_code == 0
+    site.tick(3)
+    assert site.registry.load().entries == {}
+    assert not permanent(site, "rtp2")
 
 
-@pytest.mark.parametrize("ksr", ["5.6.3", "6.0.1", "6.0.2", "6.1.5"], indirect=True)
+@LINES
+def test_a_native_disable_of_a_node_that_is_down_is_adopted(site: Site) -> None:
+    """Though the table on disk, which a reload of the module would load, has the node disabled too."""
+    site.start()
+    site.tick()
+    site.daemon("rtp2").state = State.DEAD
+    site.tick(5)
+    assert off_on_disk(site, "rtp2")
+    native(site, "rtpengine.enable", site.node("rtp2").url, 0)
+    site.tick(2)
+    assert site.registry.load().entries["rtp2"].state is Admin.DISABLED
+
+
+@LINES
+def test_a_reload_while_a_node_is_down_disables_nobody(site: Site) -> None:
+    """The mark comes from the table, which says so only because the node is down."""
+    site.start()
+    site.tick()
+    site.daemon("rtp2").state = State.DEAD
+    site.tick(12)
+    native(site, "rtpengine.reload")
+    site.tick(2)
+    assert permanent(site, "rtp2")
+    assert site.registry.load().entries == {}
+    site.daemon("rtp2").state = State.ALIVE
+    site.tick(4)
+    assert not permanent(site, "rtp2")
+
+
+@LINES
+def test_a_native_enable_is_undone_and_told_with_the_command_to_use(site: Site) -> None:
+    site.start()
+    site.tick()
+    site.disable("rtp2")
+    site.tick(2)
+    native(site, "rtpengine.enable", site.node("rtp2").url, 1)
+    site.tick(2)
+    assert permanent(site, "rtp2")
+    (reason,) = drifts(site, "rtp2")
+    assert "kemi-rtp enable rtp2" in reason
+    assert sum("kemi-rtp enable rtp2" in line for line in site.ksr.log_at("warn")) == 1
+
+
+@LINES
+def test_a_lost_permanent_mark_is_restored_within_two_ticks(site: Site) -> None:
+    """Kamailio issue 4247: a ping of a disabled node that is down turns its mark into a temporary one."""
+    site.start()
+    site.tick()
+    site.disable("rtp2")
+    site.tick(2)
+    site.daemon("rtp2").state = State.DEAD
+    native(site, "rtpengine.ping", "all")
+    assert not permanent(site, "rtp2")
+    site.tick(2)
+    assert permanent(site, "rtp2")
+    assert len(drifts(site, "rtp2")) == 1
+
+
+@LINES
+def test_a_node_that_the_module_takes_for_dead_though_it_answers_is_brought_back(site: Site) -> None:
+    """Kamailio issue 4354."""
+    worker = site.start()
+    site.tick()
+    daemon = site.daemon("rtp2")
+    daemon.state = State.DEAD
+    native(site, "rtpengine.ping", site.node("rtp2").url)
+    daemon.state = State.ALIVE
+    site.tick(2)
+    assert len(drifts(site, "rtp2")) == 1
+    before = len(daemon.commands("offer"))
+    for number in range(30):
+        site.call(worker, f"c{number}")
+    assert len(daemon.commands("offer")) > before
+    assert all("down" not in line for line in site.ksr.log_at("warn")[1:])
+
+
+def test_another_program_that_fights_back_is_reported_and_not_fought_at_full_speed(site: Site) -> None:
+    site.start()
+    site.tick()
+    site.disable("rtp2")
+    site.tick(2)
+    for _ in range(20):
+        native(site, "rtpengine.enable", site.node("rtp2").url, 1)
+        site.tick()
+    assert len(drifts(site, "rtp2")) == 5
+    assert sum("works against the registry" in line for line in site.ksr.log_at("err")) == 1
+
+
+@LINES
 def test_after_a_native_reload_the_timer_sends_nothing_to_a_disabled_node(site: Site) -> None:
     worker = site.start()
     site.tick()
@@ -90,7 +204,7 @@ def test_after_a_native_reload_the_timer_sends_nothing_to_a_disabled_node(site: 
     assert len(site.daemon("rtp2").log) == before
 
 
-@pytest.mark.parametrize("ksr", ["5.6.3", "6.0.1", "6.0.2", "6.1.5"], indirect=True)
+@LINES
 def test_after_a_native_reload_the_timers_rpcs_ping_no_node(site: Site) -> None:
     """The module would ping them one after the other while every SIP worker waits for its locks."""
     worker = site.start()

@@ -30,7 +30,7 @@ def test_both_dialects_tell_a_permanent_disable_from_a_node_that_is_out_for_a_wh
     item: dict[str, Any], active: bool, permanent: bool, shown: str
 ) -> None:
     (row,) = parse_rows(item).values()
-    assert row == Row(URL, 7, active, permanent)
+    assert row == Row(URL, 7, active, permanent, 1)
     assert str(row) == shown
 
 
