@@ -25,9 +25,10 @@ from kemi_rtp.admin import Change, Entry, State, decide, matching
 from kemi_rtp.documents import DocumentError, nearest
 from kemi_rtp.nodes import Config, Node
 from kemi_rtp.registry import Registry, RegistryError, Transaction
-from kemi_rtp.report import Report, report_from_files, report_from_kamailio
+from kemi_rtp.report import Report, read_view, report_from_files, report_from_kamailio
 from kemi_rtp.rpc import NotReachable, Rpc, RpcError
 from kemi_rtp.times import format_timestamp, parse_duration, parse_timestamp, utc_now
+from kemi_rtp.verify import Findings, compare
 from kemi_rtp.view import AWAITED, Health, decode_health, derive, encode_health, standing_of
 
 DONE, FAILED, SAVED = 0, 1, 3
@@ -425,6 +426,52 @@ def check(path: Path, config: Path) -> None:
     if result.returncode != 0:
         fail(f"{config}: kamailio -c refuses it:\n{result.stderr.strip()}")
     out.print(f"{config}: kamailio -c accepts it", markup=False)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="JSON for monitoring.")
+@click.option("--repair", is_flag=True, help="Have Kamailio's timer repair at once what it can.")
+@pass_site
+def verify(path: Path, *, as_json: bool, repair: bool) -> None:
+    """Compare nodes.yaml, registry, shared memory, the module's table and its memory; exit 1 where two differ.
+
+    A difference counts when it is still there after a moment: a change just made takes a tick of the timer to arrive.
+    """
+    site = load_site(path)
+    try:
+        with site.rpc() as rpc:
+            if repair:
+                request_reload(rpc, 20.0, err.print)
+            findings = compare(rpc, read_view(rpc), site.config, site.registry)
+            deadline = time.monotonic() + 2 * site.config.settings.probe_interval + 1
+            while findings.differences and time.monotonic() < deadline:
+                time.sleep(0.1)
+                findings = compare(rpc, read_view(rpc), site.config, site.registry)
+    except NotReachable as error:
+        err.print(f"nothing to compare with, Kamailio is not reachable: {error}", style="yellow", markup=False)
+        raise SystemExit(SAVED) from None
+    except (RegistryError, RpcError) as error:
+        fail(error)
+    if as_json:
+        click.echo(json.dumps(findings.as_json(), indent=2, ensure_ascii=False))
+    else:
+        print_findings(findings)
+    for note in findings.notes:
+        err.print(note, markup=False)
+    raise SystemExit(FAILED if findings.differences else DONE)
+
+
+def print_findings(findings: Findings) -> None:
+    """The table of `kemi-rtp verify`."""
+    if not findings.differences:
+        out.print("nodes.yaml, registry, shared memory and the rtpengine module agree")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("node", "place", "says", "place", "says", "meaning"):
+        table.add_column(heading, overflow="fold")
+    for found in findings.differences:
+        table.add_row(found.node, found.place, found.says, found.other_place, found.other_says, found.meaning)
+    out.print(table)
 
 
 @main.command()

@@ -1,26 +1,18 @@
-"""The rtpengine C module: its table, its commands for one node, its view of the nodes in either dialect."""
+"""The rtpengine C module: its commands for one node, its view of the nodes, its RPCs."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import KSR
 from kemi_rtp.nodes import Node
-from kemi_rtp.registry import give_to_owner
-from kemi_rtp.rows import LOADED_DISABLED, LOADED_ENABLED, Row, parse_rows
-from kemi_rtp.view import Standing
+from kemi_rtp.rows import Row, parse_rows
 
 SERVED_BY = "$avp(kemi_rtp_node)"
 """The module's `rtp_inst_pvar`: the URL of the node that answered the last command."""
-
-TABLE_FILE = "rtpengine.sqlite"
 
 
 class Reply(Enum):
@@ -115,42 +107,3 @@ def rpc(method: str, *parameters: str | int) -> Any:
     if "error" in reply:
         raise ModuleError(f"{method}: {reply['error'].get('message', reply['error'])}")
     return reply.get("result")
-
-
-def table(standings: Iterable[tuple[Node, Standing]]) -> list[tuple[int, str, int, int]]:
-    """Set id, URL, weight and `disabled` of each node: one that serves no calls now is disabled."""
-    return sorted(
-        (node.set_id, node.url, LOADED_ENABLED, 0) if standing.serves else (node.set_id, node.url, LOADED_DISABLED, 1)
-        for node, standing in standings
-    )
-
-
-def write_table(state_dir: Path, standings: Iterable[tuple[Node, Standing]]) -> None:
-    """Write the table that the module reads at its start and reload.
-
-    The module never pings a node that is disabled there. Raises OSError or sqlite3.Error.
-    """
-    path = state_dir / TABLE_FILE
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    with contextlib.closing(sqlite3.connect(draft)) as database:
-        database.executescript(
-            "PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY;"
-            "CREATE TABLE version (table_name VARCHAR(32) NOT NULL, table_version INTEGER DEFAULT 0 NOT NULL);"
-            "INSERT INTO version VALUES ('rtpengine', 1);"
-            "CREATE TABLE rtpengine (id INTEGER PRIMARY KEY NOT NULL, setid INTEGER DEFAULT 0 NOT NULL,"
-            " url VARCHAR(64) NOT NULL, weight INTEGER DEFAULT 1 NOT NULL, disabled INTEGER DEFAULT 0 NOT NULL,"
-            " stamp DATETIME DEFAULT '1900-01-01 00:00:01' NOT NULL);"
-        )
-        database.executemany(
-            "INSERT INTO rtpengine (setid, url, weight, disabled) VALUES (?, ?, ?, ?)", table(standings)
-        )
-        database.commit()
-    give_to_owner(draft)
-    os.replace(draft, path)
-
-
-def read_table(state_dir: Path) -> list[tuple[int, str, int, int]]:
-    """What the table on disk holds, as `table` returns it. Raises sqlite3.Error."""
-    with contextlib.closing(sqlite3.connect(f"file:{state_dir / TABLE_FILE}?mode=ro", uri=True)) as database:
-        return sorted(database.execute("SELECT setid, url, weight, disabled FROM rtpengine"))

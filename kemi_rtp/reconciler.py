@@ -27,6 +27,7 @@ from kemi_rtp.nodes import Config, Node
 from kemi_rtp.prober import Prober
 from kemi_rtp.rows import LOADED_DISABLED, Row
 from kemi_rtp.state import SharedState
+from kemi_rtp.table import table, table_path, write_table
 from kemi_rtp.view import Standing
 
 Adopt = Callable[[Node], None]
@@ -177,10 +178,10 @@ class Reconciler:
         return True
 
     def _write_table(self, standings: list[tuple[Node, Standing]]) -> None:
-        path = self._state_dir / module.TABLE_FILE
-        if self._table != (file_version(path), module.table(standings)):
-            module.write_table(self._state_dir, standings)
-            self._table = (file_version(path), module.table(standings))
+        path = table_path(self._state_dir)
+        if self._table != (file_version(path), table(standings)):
+            write_table(self._state_dir, standings)
+            self._table = (file_version(path), table(standings))
 
     def _refresh(self) -> None:
         """Make this process's list of the module's nodes anew without a ping to any of them."""

@@ -32,7 +32,7 @@ class Report:
 
 def report_from_kamailio(rpc: Rpc, config: Config, registry: Registry) -> Report:
     """The report of a running Kamailio. Raises NotReachable."""
-    view = _view(rpc)
+    view = read_view(rpc)
     report = Report(view.generation, "running")
     if view.generation is None:
         report.notes.append("this Kamailio runs without kemi_rtp: its shared memory holds no state")
@@ -68,7 +68,8 @@ def report_from_files(config: Config, registry: Registry, why: str) -> Report:
     return report
 
 
-def _view(rpc: Rpc) -> View:
+def read_view(rpc: Rpc) -> View:
+    """The view that the SIP workers route by, read from their shared memory. Raises NotReachable."""
     while True:
         view = build(rpc.get, utc_now())
         if rpc.get(shared.GENERATION) == view.generation:

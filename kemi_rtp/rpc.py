@@ -68,9 +68,16 @@ class Rpc:
 
     def in_flight(self) -> dict[str, str]:
         """What each process of Kamailio is sending now, if anything: shared.BUSY notes by process."""
+        return {key: note for key, note in self._notes().items() if not key.startswith(shared.VIEW_PREFIX)}
+
+    def generations(self) -> dict[str, str]:
+        """The generation of the view that each process of Kamailio last built."""
+        prefix = shared.VIEW_PREFIX
+        return {key.removeprefix(prefix): note for key, note in self._notes().items() if key.startswith(prefix)}
+
+    def _notes(self) -> dict[str, str]:
         slots = self.call("htable.dump", shared.BUSY)
-        items = (item for slot in slots for item in slot["slot"])
-        return {str(item["name"]): str(item["value"]) for item in items}
+        return {str(item["name"]): str(item["value"]) for slot in slots for item in slot["slot"]}
 
     def wait_until_sent(self, set_ids: Iterable[int], timeout: float) -> bool:
         """Wait until every command that is on its way to one of these nodes has ended; False when time is up.

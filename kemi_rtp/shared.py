@@ -20,7 +20,8 @@ STATE = "kemi_rtp"
 CALLS = "kemi_rtp_calls"
 """htable: Call-ID to set id of the node that the call's media is on; items expire."""
 BUSY = "kemi_rtp_busy"
-"""htable: process id to a note of what it is sending, so that no two notes of a process are the same."""
+"""htable: process id to a note of what it is sending, so that no two notes of a process are the same; and
+``view:`` process id to the generation of the view that it last built."""
 
 GENERATION = "generation"
 CONFIG = "config"
@@ -29,6 +30,9 @@ RELOAD_REPLY = "reload_reply"
 
 PROBING = -1
 """In BUSY: the process is sending pings, to any node that is not disabled."""
+
+
+VIEW_PREFIX = "view:"
 
 
 def busy_note(set_id: int, count: int) -> str:

@@ -37,6 +37,7 @@ class SharedState:
         """What every node may take now; rebuilt only when the generation has changed."""
         if KSR.htable.sht_get(shared.STATE, shared.GENERATION) != self._view.generation:
             self._view = build(_get, utc_now())
+            KSR.htable.sht_sets(shared.BUSY, shared.VIEW_PREFIX + self._process, str(self._view.generation))
         return self._view
 
     def standing(self, node: Node) -> Standing:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import KSR
-from kemi_rtp import module, nodes, shared
+from kemi_rtp import nodes, shared
 from kemi_rtp.admin import Change, Entry, State, matching
 from kemi_rtp.documents import DocumentError, file_version
 from kemi_rtp.log import log
@@ -25,6 +25,7 @@ from kemi_rtp.nodes import Config, Node
 from kemi_rtp.reconciler import Reconciler
 from kemi_rtp.registry import Registry, RegistryBusyError, RegistryError
 from kemi_rtp.state import SharedState
+from kemi_rtp.table import write_table
 from kemi_rtp.times import utc_now
 from kemi_rtp.view import Health, derive
 
@@ -80,7 +81,7 @@ class Supervisor:
             standings = [
                 (node, derive(matching(self._entries, node), Health.UNKNOWN, "", now)) for node in self._config.nodes
             ]
-            module.write_table(self._state_dir, standings)
+            write_table(self._state_dir, standings)
         except (DocumentError, RegistryError) as error:
             raise StartError(str(error)) from None
         except (OSError, sqlite3.Error) as error:

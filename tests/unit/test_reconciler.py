@@ -2,8 +2,8 @@
 
 import pytest
 
-from kemi_rtp import module
 from kemi_rtp.admin import State as Admin
+from kemi_rtp.table import read_table, write_table
 from KSR.testing import State
 
 from .site import Site
@@ -14,7 +14,7 @@ def permanent(site: Site, name: str) -> bool:
 
 
 def off_on_disk(site: Site, name: str) -> bool:
-    return {url: bool(disabled) for _, url, _, disabled in module.read_table(site.state_dir)}[site.node(name).url]
+    return {url: bool(disabled) for _, url, _, disabled in read_table(site.state_dir)}[site.node(name).url]
 
 
 def test_a_disabled_node_gets_the_modules_permanent_mark(site: Site) -> None:
@@ -221,11 +221,11 @@ def test_the_table_is_restored_when_somebody_has_put_another_in_place(site: Site
     site.tick(12)
     node = site.node("rtp1")
     view = site.routes(worker).shared.view()
-    module.write_table(site.state_dir, [(n, s) for n, s in view if n == node])
+    write_table(site.state_dir, [(n, s) for n, s in view if n == node])
     site.ksr.rpc.execute(site.ksr.main, "rtpengine.reload", [])
     site.routes(worker).shared.touch()
     site.tick(14)
-    assert len(module.read_table(site.state_dir)) == 3
+    assert len(read_table(site.state_dir)) == 3
     for number in range(30):
         _, routed = site.call(worker, f"c{number}")
         assert len(routed.relayed) == 1

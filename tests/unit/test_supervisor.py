@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from kemi_rtp import module
 from kemi_rtp.admin import Change, Entry, State
+from kemi_rtp.table import read_table
 from kemi_rtp.times import utc_now
 
 from .site import THREE, Site
@@ -57,7 +57,7 @@ def test_the_module_starts_with_disabled_nodes_disabled(site: Site) -> None:
     site.state_dir.mkdir()
     store(site, Entry("rtp2", State.DISABLED))
     site.start()
-    assert {url: disabled for _, url, _, disabled in module.read_table(site.state_dir)} == {
+    assert {url: disabled for _, url, _, disabled in read_table(site.state_dir)} == {
         "udp:192.0.2.1:2223": 0,
         "udp:192.0.2.2:2223": 1,
         "udp:192.0.2.3:2223": 0,

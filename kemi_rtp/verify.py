@@ -1,0 +1,152 @@
+"""What `kemi-rtp verify` finds: where files, shared memory and the rtpengine module do not say the same."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kemi_rtp.admin import State, matching
+from kemi_rtp.nodes import Config, Node
+from kemi_rtp.registry import Registry
+from kemi_rtp.rows import Row, parse_rows
+from kemi_rtp.rpc import Rpc, RpcError
+from kemi_rtp.table import read_table, table
+from kemi_rtp.times import utc_now
+from kemi_rtp.view import Health, Standing, View, derive
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two places that say different things of a node, and what that means for calls."""
+
+    node: str
+    place: str
+    says: str
+    other_place: str
+    other_says: str
+    meaning: str
+
+
+@dataclass
+class Findings:
+    """All differences, and what is worth knowing but no difference."""
+
+    differences: list[Difference] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    generation: object = None
+    processes: dict[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """What `verify --json` prints."""
+        return asdict(self)
+
+
+def compare(rpc: Rpc, view: View, config: Config, registry: Registry) -> Findings:
+    """Compare everything that a running Kamailio goes by. Raises NotReachable or RegistryError."""
+    loaded = registry.load()
+    findings = Findings(generation=view.generation)
+    if loaded.problem:
+        findings.differences.append(
+            Difference("", "registry.yaml", "unreadable", "registry.yaml.good", "in force", loaded.problem)
+        )
+    in_force = {node.name: (node, standing) for node, standing in view}
+    findings.differences += _nodes(config, in_force)
+    for node, standing in view:
+        now = utc_now()
+        wanted = derive(matching(loaded.entries, node), Health.UNKNOWN, "", now)
+        if (wanted.admin, wanted.entry and wanted.entry.since) != (
+            standing.admin,
+            standing.entry and standing.entry.since,
+        ):
+            findings.differences.append(
+                Difference(
+                    node.name,
+                    "registry.yaml",
+                    wanted.entry.describe() if wanted.entry else "enabled",
+                    "shared memory",
+                    standing.entry.describe() if standing.entry else "enabled",
+                    "calls go by shared memory: an edit that was not picked up, or a command that could not reach it",
+                )
+            )
+    findings.differences += _table(Path(registry.directory), view)
+    findings.differences += _module(rpc, view, findings)
+    findings.processes = rpc.generations()
+    behind = sum(generation != view.generation for generation in findings.processes.values())
+    if behind:
+        findings.notes.append(
+            f"{behind} of {len(findings.processes)} processes have not looked since the last change: "
+            "each does before its next message"
+        )
+    return findings
+
+
+def _nodes(config: Config, in_force: dict[str, tuple[Node, Standing]]) -> Iterator[Difference]:
+    on_disk = {node.name: node for node in config.nodes}
+    for name in sorted({*on_disk, *in_force}):
+        disk, force = on_disk.get(name), in_force[name][0] if name in in_force else None
+        if disk != force:
+            yield Difference(
+                name,
+                "nodes.yaml",
+                _node(disk),
+                "shared memory",
+                _node(force),
+                "calls go by shared memory: an edit that was not picked up yet or refused; see kemi-rtp reload",
+            )
+
+
+def _node(node: Node | None) -> str:
+    if node is None:
+        return "missing"
+    return f"{node.url} pool {node.pool} weight {node.weight} tier {node.tier} set {node.set_id}"
+
+
+def _table(state_dir: Path, view: View) -> Iterator[Difference]:
+    wanted = {url: disabled for _, url, _, disabled in table(view)}
+    try:
+        on_disk = {url: disabled for _, url, _, disabled in read_table(state_dir)}
+    except sqlite3.Error as error:
+        yield Difference("", "module's table", f"unreadable: {error}", "shared memory", "", "a reload would fail")
+        return
+    words = {0: "enabled", 1: "disabled", None: "missing"}
+    for node, _ in view:
+        if wanted[node.url] != on_disk.get(node.url):
+            yield Difference(
+                node.name,
+                "module's table",
+                words[on_disk.get(node.url)],
+                "shared memory",
+                words[wanted[node.url]],
+                "a reload of the module would load what the table says; no call follows it",
+            )
+
+
+def _module(rpc: Rpc, view: View, findings: Findings) -> Iterator[Difference]:
+    try:
+        rows = parse_rows(rpc.call("rtpengine.show", "all"))
+    except RpcError as error:
+        yield Difference("", "rtpengine module", "does not answer", "shared memory", "", str(error))
+        return
+    for node, standing in view:
+        row = rows.pop(node.url, None)
+        if (wrong := _wrong_row(standing, row)) is not None:
+            yield Difference(
+                node.name, "rtpengine module", str(row or "missing"), "shared memory", str(standing.admin), wrong
+            )
+    for url in rows:
+        findings.notes.append(f"the rtpengine module has {url}, which nodes.yaml has not: no call goes there")
+
+
+def _wrong_row(standing: Standing, row: Row | None) -> str | None:
+    if row is None:
+        return "the module lacks the node: calls that choose it go to another"
+    if standing.admin is State.DISABLED and not row.permanent:
+        return "the module has lost the permanent mark; kemi_rtp sends nothing to the node all the same"
+    if standing.serves and row.permanent:
+        return "the module refuses every command for the node; somebody typed rtpengine.enable"
+    if standing.serves and not row.active:
+        return "the module takes the node for dead, though it answers pings"
+    return None

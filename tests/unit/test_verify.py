@@ -1,0 +1,144 @@
+"""kemi-rtp verify: every place that can differ from another is found, and told with what it means."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pytest_mock import MockerFixture
+
+from kemi_rtp import cli, shared
+from kemi_rtp.table import write_table
+
+from .site import THREE, Site, StubRpc
+
+
+def verify(site: Site, *arguments: str) -> tuple[int, dict[str, Any]]:
+    result = site.cli("verify", "--json", *arguments)
+    return result.exit_code, json.loads(result.stdout)
+
+
+@pytest.fixture
+def still(site: Site, mocker: MockerFixture) -> Site:
+    """A site whose timer does not run while the command waits: what differs stays so."""
+    site.start()
+    site.tick(12)
+    site.disable("rtp2")
+    site.tick(2)
+    mocker.patch.object(Site, "tick", lambda site, seconds=0.1: site.ksr.clock.advance(seconds))
+    return site
+
+
+def test_a_site_in_step_has_no_difference(still: Site) -> None:
+    code, found = verify(still)
+    assert (code, found["differences"]) == (cli.DONE, [])
+    assert found["generation"]
+    assert "agree" in still.cli("verify").stdout
+
+
+def edited_nodes(site: Site) -> None:
+    site.write_nodes({"default": [{**THREE["default"][0], "weight": 9}, *THREE["default"][1:]]})
+
+
+def edited_registry(site: Site) -> None:
+    site.registry.path.write_text("version: 1\nnodes: {}\n")
+
+
+def broken_registry(site: Site) -> None:
+    site.registry.path.write_text("version: 1\nnodes: [")
+
+
+def other_table(site: Site) -> None:
+    view = site.routes(site.ksr.workers[0]).shared.view()
+    write_table(site.state_dir, [(node, standing) for node, standing in view if node.name != "rtp1"])
+
+
+def no_table(site: Site) -> None:
+    (site.state_dir / "rtpengine.sqlite").write_text("not SQLite")
+
+
+def lost_mark(site: Site) -> None:
+    site.ksr.rpc.execute(site.ksr.main, "rtpengine.enable", [site.node("rtp2").url, 1])
+
+
+def native_disable(site: Site) -> None:
+    site.ksr.rpc.execute(site.ksr.main, "rtpengine.enable", [site.node("rtp1").url, 0])
+
+
+@pytest.mark.parametrize(
+    ("happening", "node", "places", "meaning"),
+    [
+        (edited_nodes, "rtp1", ("nodes.yaml", "shared memory"), "not picked up yet or refused"),
+        (edited_registry, "rtp2", ("registry.yaml", "shared memory"), "an edit that was not picked up"),
+        (broken_registry, "", ("registry.yaml", "registry.yaml.good"), "is not valid YAML"),
+        (other_table, "rtp1", ("module's table", "shared memory"), "a reload of the module would load"),
+        (no_table, "", ("module's table", "shared memory"), "a reload would fail"),
+        (lost_mark, "rtp2", ("rtpengine module", "shared memory"), "lost the permanent mark"),
+        (native_disable, "rtp1", ("rtpengine module", "shared memory"), "somebody typed rtpengine.enable"),
+    ],
+)
+def test_every_difference_is_told_with_what_it_means(
+    still: Site, happening: Callable[[Site], None], node: str, places: tuple[str, str], meaning: str
+) -> None:
+    happening(still)
+    code, found = verify(still)
+    assert code == cli.FAILED
+    (difference,) = found["differences"]
+    assert difference["node"] == node
+    assert (difference["place"], difference["other_place"]) == places
+    assert meaning in difference["meaning"]
+    assert meaning.split()[0] in still.cli("verify").stdout
+
+
+def test_what_the_timer_puts_right_in_a_moment_is_no_difference(site: Site) -> None:
+    site.start()
+    site.tick(12)
+    site.disable("rtp2")
+    assert verify(site) == (cli.DONE, verify(site)[1])
+
+
+def test_repair_does_what_the_tick_would(site: Site) -> None:
+    site.start()
+    site.tick(12)
+    site.disable("rtp2")
+    site.tick(2)
+    lost_mark(site)
+    code, found = verify(site, "--repair")
+    assert (code, found["differences"]) == (cli.DONE, [])
+    assert site.ksr.rtpengine.find(site.node("rtp2").url).permanent
+
+
+def test_processes_that_have_not_looked_since_a_change_are_named_but_no_difference(still: Site) -> None:
+    still.call(still.ksr.workers[0], "c1")
+    still.call(still.ksr.workers[1], "c2")
+    still.routes(still.ksr.workers[0]).shared.touch()
+    still.call(still.ksr.workers[0], "c3")
+    code, found = verify(still)
+    assert code == cli.DONE
+    current = [pid for pid, generation in found["processes"].items() if generation == found["generation"]]
+    assert current == [str(still.ksr.workers[0].process.pid)]
+    assert "have not looked since the last change" in found["notes"][0]
+
+
+def test_a_node_that_only_the_module_has_is_a_note(site: Site) -> None:
+    site.start()
+    site.tick(12)
+    site.write_nodes({"default": THREE["default"][:2]})
+    site.tick()
+    code, found = verify(site)
+    assert code == cli.DONE
+    assert "which nodes.yaml has not: no call goes there" in found["notes"][0]
+
+
+def test_without_kamailio_there_is_nothing_to_compare_with(site: Site, mocker: MockerFixture) -> None:
+    mocker.patch.object(StubRpc, "reachable", False)
+    result = site.cli("verify")
+    assert result.exit_code == cli.SAVED
+    assert "not reachable" in result.stderr
+
+
+def test_a_note_of_a_view_is_not_taken_for_a_command_in_flight(still: Site) -> None:
+    still.call(still.ksr.workers[0], "c1")
+    with StubRpc("") as rpc:
+        assert rpc.generations()
+        assert all(shared.busy_with(note) == 0 for note in rpc.in_flight().values())
