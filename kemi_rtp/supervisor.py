@@ -102,6 +102,8 @@ class Supervisor:
         self._state.put_config(self._config)
         self._state.put_admin(self._entries.values(), self._config.nodes)
         self._state.touch()
+        out = [f"{node.name} {standing.reason}" for node, standing in self._state.view() if standing.entry]
+        log(KSR.notice, f"{len(self._config.nodes)} nodes; " + ("; ".join(out) if out else "all in service"))
 
     # --- the timer ---------------------------------------------------------------------------------------------------
 
