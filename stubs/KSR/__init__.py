@@ -1,0 +1,12 @@
+"""The KSR module of Kamailio's KEMI, for tests and editors outside Kamailio.
+
+A script's `import KSR` gets this package instead of the module that app_python3 builds in: the same modules and
+functions, strict about arguments, with state. Tests use it through the pytest fixture `ksr` (KSR.pytest_plugin);
+editors and mypy read the generated types in __init__.pyi and _types/. See README.md in the folder above.
+"""
+
+import sys
+
+from KSR.mock.dispatch import install
+
+install(sys.modules[__name__])
