@@ -5,16 +5,20 @@ of what reached each daemon, as counted by the daemons. Exit code 0 only if no c
 disabled node, and that node took calls before and afterwards.
 """
 
+import argparse
 import sys
 
 from rich.console import Console
 from rich.table import Table
 
+from . import lines
 from .calls import Calls, Outcome
 from .foreground import foreground
 from .kamailio import RpcError, StartFailedError
+from .laboratory import Mark
+from .lines import LineError
 from .process import wait_until
-from .world import Mark, World
+from .world import World
 
 NODE = "rtp2"  # the node that is disabled
 RATE = 20.0  # calls per second
@@ -83,8 +87,7 @@ class Demo:
     def timer_ticks_pass(self) -> None:
         self._step("Timer ticks pass: the other nodes are pinged")
         mark = self.world.mark()
-        for name in self._others():
-            self.world.wait_for_pings(name, 4)
+        self.world.wait_for_pings(*self._others(), number=4)
         self._table(mark)
 
     def reload_by_command(self) -> None:
@@ -119,8 +122,7 @@ class Demo:
     def calls_after_the_restart(self) -> None:
         self._step(f"Calls come in again; {NODE} is still disabled")
         mark = self.world.mark()
-        for name in self._others():
-            self.world.wait_for_pings(name, 4)
+        self.world.wait_for_pings(*self._others(), number=4)
         self._wait_for_offers(mark, self._others())
         self._table(mark)
 
@@ -178,11 +180,13 @@ class Demo:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.lab.demo", description=__doc__)
+    lines.add_option(parser)
     console = Console()
     try:
-        with foreground(), World(nodes=3) as world:
+        with foreground(), World(nodes=3, line=lines.get(parser.parse_args().line)) as world:
             return _demonstrate(world, console)
-    except StartFailedError as error:
+    except (LineError, StartFailedError) as error:
         console.print(str(error), markup=False, highlight=False)
         return 1
 

@@ -1,6 +1,7 @@
 """A real Kamailio: started with a configuration and an environment, asked over JSON-RPC, stopped without leftovers."""
 
 import contextlib
+import functools
 import itertools
 import json
 import re
@@ -21,21 +22,26 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class Line:
-    """One installed Kamailio. `command` starts it; that of a line in a folder of its own begins with chroot."""
+    """One installed Kamailio. `command` starts it; that of a line in a folder of its own enters that first."""
 
     name: str
     command: tuple[str, ...]
 
     def version(self) -> str:
         """What `kamailio -V` says, such as `5.6.3`."""
-        output = subprocess.run([*self.command, "-V"], capture_output=True, text=True, check=True, timeout=10).stdout
-        found = re.search(r"version: \S+ (\S+)", output)
-        if not found:
-            raise RuntimeError(f"cannot read a version from {output[:200]!r}")
-        return found[1]
+        return _version(self.command)
 
 
-MACHINE = Line("machine", ("kamailio",))
+@functools.cache
+def _version(command: tuple[str, ...]) -> str:
+    output = subprocess.run([*command, "-V"], capture_output=True, text=True, check=True, timeout=10).stdout
+    found = re.search(r"version: \S+ (\S+)", output)
+    if not found:
+        raise RuntimeError(f"cannot read a version from {output[:200]!r}")
+    return found[1]
+
+
+MACHINE = Line("5.6", ("kamailio",))
 
 
 class StartFailedError(Exception):
@@ -76,6 +82,7 @@ class Kamailio:
         self.listen = tuple(listen)
         self.rpc_socket = rpc_socket
         self.line = line
+        self.processes: dict[int, str] = {}  # what each process is for, by its id; of all starts
         self._folder = folder
         run_folder = folder / "run"
         run_folder.mkdir(exist_ok=True)
@@ -104,6 +111,9 @@ class Kamailio:
             return all(is_udp_bound(address) for address in self.listen) and self._answers()
 
         wait_until(is_ready, f"Kamailio is ready (log: {self.process.log})", timeout)
+        listed = self.rpc("core.ps")
+        assert isinstance(listed, list)
+        self.processes.update(zip(listed[::2], listed[1::2], strict=True))
 
     def stop(self) -> None:
         """SIGTERM, and SIGKILL for what is left after a while."""

@@ -109,8 +109,8 @@ class Process:
             return
         self._send_group(signal.SIGKILL)
         self._popen.wait()
-        # Children that lost their parent are reaped by init; until then their sockets may still be bound.
-        wait_until(lambda: not self._group_exists(), f"all processes of {self.name} are gone")
+        # Children that lost their parent may be left to init as zombies for a while, which hold no socket any more.
+        wait_until(lambda: not self._group_lives(), f"all processes of {self.name} are gone")
 
     def output(self, since: int = 0) -> str:
         """What it wrote, from byte `since` of its log on (see `mark`)."""
@@ -129,10 +129,13 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._popen.pid, number)
 
-    def _group_exists(self) -> bool:
+    def _group_lives(self) -> bool:
         assert self._popen is not None
-        try:
-            os.killpg(self._popen.pid, 0)
-        except ProcessLookupError:
-            return False
-        return True
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdecimal():
+                with contextlib.suppress(OSError):
+                    # After the name in brackets: state, parent, process group (proc(5)).
+                    state, _, group = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+                    if int(group) == self._popen.pid and state not in "ZX":
+                        return True
+        return False

@@ -6,6 +6,7 @@ that port in order to count. `control_totals` asks the daemon's CLI port for the
 
 import re
 import socket
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,17 +38,52 @@ class Packet:
     source: str
 
 
-def parse_packets(log: str) -> list[Packet]:
-    """Every NG packet that this piece of a daemon's log tells of, in order."""
-    packets = []
-    for line in log.splitlines():
-        if found := _RECEIVED.search(line):
-            packets.append(Packet(found["command"], found["call_id"], found["source"]))
-        elif found := _DUPLICATE.search(line):
-            packets.append(Packet(DUPLICATE, None, found["source"]))
-        elif found := _INVALID.search(line):
-            packets.append(Packet(INVALID, None, found["source"] or found["other"]))
-    return packets
+def parse_packet(line: str) -> Packet | None:
+    """The NG packet that a line of a daemon's log tells of, if any."""
+    if "[control]" not in line:
+        return None
+    if found := _RECEIVED.search(line):
+        return Packet(found["command"], found["call_id"], found["source"])
+    if found := _DUPLICATE.search(line):
+        return Packet(DUPLICATE, None, found["source"])
+    if found := _INVALID.search(line):
+        return Packet(INVALID, None, found["source"] or found["other"])
+    return None
+
+
+class _Received:
+    """The packets that a daemon's log tells of, each line read once, whoever asks how often."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._read_to = 0
+        self._offsets: list[int] = []
+        self._packets: list[Packet] = []
+        self._of_call: dict[str, list[int]] = {}  # by Call-ID: places in the lists above
+
+    def since(self, mark: int) -> list[Packet]:
+        self._read()
+        return self._packets[bisect_left(self._offsets, mark) :]
+
+    def of_call(self, call_id: str, mark: int) -> list[Packet]:
+        self._read()
+        first = bisect_left(self._offsets, mark)
+        return [self._packets[place] for place in self._of_call.get(call_id, ()) if place >= first]
+
+    def _read(self) -> None:
+        if not self._log.exists():
+            return
+        with self._log.open("rb") as log:
+            log.seek(self._read_to)
+            for line in log:
+                if not line.endswith(b"\n"):
+                    break  # it is being written
+                if packet := parse_packet(line.decode(errors="replace").rstrip("\r\n")):
+                    if packet.call_id:
+                        self._of_call.setdefault(packet.call_id, []).append(len(self._packets))
+                    self._offsets.append(self._read_to)
+                    self._packets.append(packet)
+                self._read_to += len(line)
 
 
 class Rtpengine:
@@ -82,6 +118,7 @@ class Rtpengine:
             ],
             folder / f"{name}.log",
         )
+        self._received = _Received(self.process.log)
 
     @property
     def url(self) -> str:
@@ -118,7 +155,7 @@ class Rtpengine:
 
     def packets(self, since: int = 0) -> list[Packet]:
         """Every packet that reached its NG port since the mark, in order."""
-        return parse_packets(self.process.output(since))
+        return self._received.since(since)
 
     def counts(self, since: int = 0) -> "Counter[str]":
         """Packets by command (`offer`, `answer`, `delete`, `ping`, `query`, ..., `duplicate`, `invalid`)."""
@@ -130,7 +167,7 @@ class Rtpengine:
 
     def commands_of(self, call_id: str, since: int = 0) -> list[str]:
         """What was asked of this node for one call, in order: `['offer', 'answer', 'delete']`."""
-        return [packet.command for packet in self.packets(since) if packet.call_id == call_id]
+        return [packet.command for packet in self._received.of_call(call_id, since)]
 
     def sessions(self) -> int:
         """Calls that the daemon holds now."""

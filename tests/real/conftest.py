@@ -1,16 +1,18 @@
-"""One laboratory per test module, put back in order after each test, and its log beside every failure."""
+"""One laboratory per test module and Kamailio line, put back in order after each test, its log beside every failure."""
 
 from collections.abc import Generator, Iterator
 
 import pytest
 
+from tests.lab.kamailio import Line
+from tests.lab.laboratory import Laboratory
 from tests.lab.world import World
 
 
 @pytest.fixture(scope="module")
-def module_world() -> Iterator[World]:
+def module_world(kamailio_line: Line) -> Iterator[World]:
     """Three nodes and Kamailio, up for all tests of a module."""
-    with World(nodes=3) as world:
+    with World(nodes=3, line=kamailio_line) as world:
         yield world
 
 
@@ -23,7 +25,7 @@ def world(module_world: World, request: pytest.FixtureRequest) -> Iterator[World
     since = module_world.kamailio.mark()
     yield module_world
     faults = module_world.kamailio.faults(since, _allowed(request))
-    _put_in_order(module_world)
+    put_in_order(module_world)
     assert not faults, "Kamailio logged faults:\n" + "\n".join(faults[:20])
 
 
@@ -32,7 +34,8 @@ def _allowed(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return () if marker is None else marker.args
 
 
-def _put_in_order(world: World) -> None:
+def put_in_order(world: World) -> None:
+    """Everything up, and all nodes enabled and routable."""
     world.stop_calls()
     for node in world.nodes.values():
         node.thaw()
@@ -56,7 +59,8 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: "pytest.CallInfo[None]"
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    world = getattr(item, "funcargs", {}).get("world")
-    if report.failed and isinstance(world, World):
-        report.sections.append(("Kamailio's log (its end)", world.kamailio.log()[-4000:]))
+    for laboratory in getattr(item, "funcargs", {}).values():
+        if report.failed and isinstance(laboratory, Laboratory):
+            report.sections.append(("Kamailio's log (its end)", laboratory.kamailio.log()[-4000:]))
+            break
     return report

@@ -93,3 +93,17 @@ def test_a_node_that_died_costs_no_call(world: World, name: str) -> None:
     before = world.mark()
     world.call("plain", calls=30, rate=50).assert_ok()
     assert world.counts(before)[name]["offer"] > 0
+
+
+@pytest.mark.faults(r"\brtpengine \[rtpengine\.c:")
+def test_a_node_that_the_module_took_for_dead_is_brought_back(world: World) -> None:
+    """Kamailio issue 4354: the module leaves a node alone that was down for a moment; our pings know better."""
+    world.nodes["rtp2"].stop()
+    world.native("ping", world.nodes["rtp2"].url)
+    assert not world.is_active("rtp2")
+    world.nodes["rtp2"].start()
+    wait_until(lambda: world.is_active("rtp2"), "the module uses rtp2 again")
+    world.wait_routable("rtp2")
+    before = world.mark()
+    world.call("plain", calls=30, rate=50).assert_ok()
+    assert world.counts(before)["rtp2"]["offer"] > 0

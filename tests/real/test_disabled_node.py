@@ -5,8 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.lab.calls import Calls
+from tests.lab.laboratory import Mark
 from tests.lab.process import wait_until
-from tests.lab.world import Mark, World
+from tests.lab.world import World
 
 OTHERS = ("rtp1", "rtp3")
 
@@ -27,8 +28,7 @@ def assert_calls_avoid(world: World, since: Mark, *names: str) -> None:
 
 def ticks(world: World) -> None:
     """Enabled nodes are pinged, so the timer has run several times."""
-    for name in OTHERS:
-        world.wait_for_pings(name, 4)
+    world.wait_for_pings(*OTHERS, number=4)
 
 
 def reload_by_command(world: World) -> None:
@@ -52,7 +52,7 @@ def crash(world: World) -> None:
     ticks(world)
 
 
-@pytest.mark.parametrize("happening", [ticks, reload_by_command, reload_natively, restart, crash])
+@pytest.mark.parametrize("happening", [restart, crash, ticks, reload_by_command, reload_natively])
 def test_a_disabled_node_gets_nothing(world: World, happening: Callable[[World], None]) -> None:
     """No offer, answer, delete or ping: 0 packets, counted by the daemon; enabled again, it takes calls."""
     since = disable(world)

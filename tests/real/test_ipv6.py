@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.lab.kamailio import Line
 from tests.lab.ports import has_ipv6_loopback
 from tests.lab.world import World
 
@@ -11,9 +12,9 @@ pytestmark = pytest.mark.skipif(not has_ipv6_loopback(), reason="this machine ha
 
 
 @pytest.fixture(scope="module")
-def module_world() -> Iterator[World]:
+def module_world(kamailio_line: Line) -> Iterator[World]:
     """Two nodes and Kamailio on ::1."""
-    with World(nodes=2, host="::1") as world:
+    with World(nodes=2, host="::1", line=kamailio_line) as world:
         yield world
 
 
@@ -38,6 +39,6 @@ def test_a_call_stays_on_its_node_through_a_restart(world: World) -> None:
 def test_a_disabled_node_gets_nothing(world: World) -> None:
     world.command("disable", "rtp2", "--reason", "NIC swap")
     since = world.mark()
-    world.wait_for_pings("rtp1", 4)
+    world.wait_for_pings("rtp1", number=4)
     world.call("plain", calls=10, rate=50).assert_ok()
     assert world.counts(since)["rtp2"] == {}

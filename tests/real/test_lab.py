@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.lab.calls import KINDS
+from tests.lab.process import wait_until
 from tests.lab.sipp import Sipp
+from tests.lab.wire import KEMI_RTP, OPERATOR
 from tests.lab.world import World
 
 
@@ -37,3 +39,30 @@ def test_packets_are_counted_as_the_daemon_counts_them(world: World) -> None:
         before, counters, after = node.counts(), node.control_totals(), node.counts()
         for command in ("offer", "answer", "delete", "ping"):
             assert before[command] <= counters.get(command, 0) <= after[command], (node.name, command)
+
+
+def test_the_wire_tells_every_packet_and_its_sender(world: World) -> None:
+    """The capture against the daemons' logs, and every sender a process of Kamailio; packets to a dead node too."""
+    with world.wiretap() as wire:
+        since, captured = world.mark(), wire.mark()
+        world.call("plain", calls=20, rate=50).assert_ok()
+        world.native("ping", world.nodes["rtp1"].url)
+        assert wire.counts("rtp1", captured, OPERATOR) == {"ping": 1}
+        for name, counts in world.counts(since).items():
+            sent = wire.sent(name, captured)
+            assert "unknown" not in {one.process for one in sent}, sent
+            for command in ("offer", "answer", "delete"):
+                assert sum(one.command == command for one in sent) == counts[command]
+                assert all(one.sender == KEMI_RTP for one in sent if one.command == command)
+        world.nodes["rtp1"].stop()
+        dead = wire.mark()
+        wait_until(lambda: wire.counts("rtp1", dead)["ping"] > 0, "a ping to the dead node is captured")
+
+
+def test_nothing_is_left_mounted(world: World) -> None:
+    """What a Kamailio in a folder of its own has mounted is seen by no other process, nor left behind by kill -9."""
+    before = Path("/proc/mounts").read_text()
+    world.kamailio.restart()
+    assert Path("/proc/mounts").read_text() == before
+    world.kamailio.kill()
+    assert Path("/proc/mounts").read_text() == before

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.kamailio import StartFailedError
+from tests.lab.kamailio import Line, StartFailedError
 from tests.lab.world import World
 
 
 @pytest.fixture
-def stopped() -> Iterator[World]:
+def stopped(kamailio_line: Line) -> Iterator[World]:
     """A laboratory with nodes.yaml written and nothing started."""
-    world = World(nodes=2)
+    world = World(nodes=2, line=kamailio_line)
     yield world
     world.close()
 
