@@ -70,7 +70,7 @@ class Settings:
     probe_timeout: float = 0.5
     probe_failures: int = 3
     probe_successes: int = 2
-    max_waiting: int = 2
+    max_waiting: int = 1
     cool_down: float = 2.0
     delete_expire: float = 600.0
 

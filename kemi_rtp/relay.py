@@ -17,6 +17,8 @@ ROUTE_PARAMETER = "kr"
 
 MAX_NODES = 3
 """Nodes that one offer is tried on at most."""
+MAX_WAITING_ON_SLOW = 2
+"""Workers that wait at a time, whatever for, for a node that has answered none for a while (or `max_waiting`)."""
 MAX_REFUSALS = 2
 """Nodes that may refuse an offer before the fault is taken to be the offer's own."""
 
@@ -134,15 +136,15 @@ class Relay:
     def delete(self, flags: str = "") -> Outcome:
         """End the call's media, never at the cost of the call's end.
 
-        A delete for a node that is down, disabled or slow is left to the supervisor, which sends it when the node
-        answers.
+        A delete for a node that is down, disabled, or that somebody waits for this moment is left to the supervisor,
+        which sends it when the node answers.
         """
         call_id = _call_id()
         node = self._node_of(self._state.view(), call_id)
         self._state.unbind(call_id)
         if node is None:
             return NOTHING_DUE
-        reply, _ = self._send(module.delete, node, flags, _serves)
+        reply, _ = self._send(module.delete, node, flags, _serves_at_once)
         self._failed(node, reply, "delete")
         if reply not in (Reply.DONE, Reply.REFUSED):
             self._state.defer_delete(node, call_id, str(KSR.pv.get("$ft") or ""))
@@ -205,7 +207,7 @@ class Relay:
 
     def _set_of(self, call_id: str) -> int | None:
         set_id = self._state.binding(call_id)
-        return _set_from_route() if set_id is None and _in_dialog() else set_id
+        return _set_from_route() if set_id is None and KSR.siputils.is_request() > 0 and _in_dialog() else set_id
 
     def _reserve(self, pool: str) -> Outcome:
         """Bind a call whose offer comes later, so that its Record-Route can name the node."""
@@ -234,7 +236,8 @@ class Relay:
             if found is None or found[0].url != node.url:
                 return reply, view
             refusal = permitted(found[1], waiting)
-            if refusal is None and waiting > view.settings.max_waiting and self._state.is_slow(node.set_id):
+            enough = max(view.settings.max_waiting, MAX_WAITING_ON_SLOW)
+            if refusal is None and waiting > enough and self._state.is_slow(node.set_id):
                 refusal = Reply.BUSY  # it holds enough workers already
             if refusal is not None:
                 return refusal, view
@@ -283,6 +286,12 @@ class _Attempt:
 
 def _serves(standing: Standing, waiting: int) -> Reply | None:
     return None if standing.serves else Reply.WITHDRAWN
+
+
+def _serves_at_once(standing: Standing, waiting: int) -> Reply | None:
+    if not standing.serves:
+        return Reply.WITHDRAWN
+    return Reply.BUSY if waiting > 1 else None
 
 
 def _call_id() -> str:

@@ -207,7 +207,12 @@ class Routes:
         return self.rtp.manage(self.flags(), self.pool(), reanchor=self.keeps_lost_calls())
 
     def media_or_reject(self) -> None:
-        """The same for a request that cannot go on without its media."""
+        """The same for a request that cannot go on without its media.
+
+        An INVITE gets its transaction, and so a 100, first: a retransmission must find it while a node is waited for.
+        """
+        if KSR.is_INVITE() and KSR.tm.t_newtran() < 0:
+            raise Done
         outcome = self.media()
         if outcome:
             return

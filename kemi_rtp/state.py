@@ -14,7 +14,7 @@ from kemi_rtp.nodes import Config, Node
 from kemi_rtp.times import utc_now
 from kemi_rtp.view import AWAITED, Health, Standing, View, build, encode_health, is_stale, standing_of
 
-SLOW_AFTER_MS = 150
+SLOW_AFTER_MS = 50
 _WRAP = 0x7FFFFFFF
 
 MAX_DELETES = 10_000

@@ -118,7 +118,7 @@ def wait_for(site: Site, name: str, processes: int, *, answered_ms_ago: int = 10
 def test_a_node_that_enough_workers_wait_for_is_avoided_by_new_calls(site: Site) -> None:
     worker = site.start()
     busy = chosen(site, "c1")
-    wait_for(site, busy, 2)
+    wait_for(site, busy, 1)
     _, routed = site.call(worker, "c1")
     assert len(routed.relayed) == 1
     assert site.serving("c1") != [busy]
@@ -153,14 +153,20 @@ def test_a_slow_node_that_enough_workers_wait_for_holds_no_worker_for_an_answer_
     assert [command.command for command in site.daemon(name).commands("offer", "answer", "delete")] == ["offer"]
 
 
-def test_a_busy_node_that_answers_gets_answers_and_deletes(site: Site) -> None:
+def test_a_busy_node_that_answers_gets_its_answers_and_a_moment_later_its_deletes(site: Site) -> None:
     worker = site.start()
+    site.tick()
     invite, routed = site.call(worker, "c1")
     (name,) = site.serving("c1")
     wait_for(site, name, 9, answered_ms_ago=0)
     site.answer(worker, routed.request)
     bye(site, worker, invite, routed)
-    assert len(site.daemon(name).commands("offer", "answer", "delete")) == 3
+    assert [command.command for command in site.daemon(name).commands("offer", "answer", "delete")] == [
+        "offer",
+        "answer",
+    ]
+    site.tick()
+    assert [url for url, _ in site.deletes] == [site.node(name).url]
 
 
 def test_a_last_resort_holds_one_worker_at_a_time(site: Site) -> None:
