@@ -22,7 +22,8 @@ CALLS = "kemi_rtp_calls"
 BUSY = "kemi_rtp_busy"
 """htable: process id to a note of what it is sending, so that no two notes of a process are the same. Beside it
 ``view:`` process id to the generation of the view that it last built, ``waiting:`` set id to the number of processes
-that are sending to its node, ``answered:`` set id to the time of the node's last answer."""
+that are sending to its node, ``answered:`` set id to the time of the node's last answer, or of the first
+command since it was idle."""
 
 DELETES = "kemi_rtp_deletes"
 """htable: deletes that wait for their node; items expire."""
@@ -51,7 +52,7 @@ def waiting_key(set_id: int) -> str:
 
 
 def answered_key(set_id: int) -> str:
-    """In BUSY: key of the time of the last answer of the node of a set."""
+    """In BUSY: key of the time of the last answer of the node of a set, or of the first command since it was idle."""
     return f"{ANSWERED_PREFIX}{set_id}"
 
 

@@ -188,7 +188,12 @@ class SharedState:
         self._sent += 1
         self._sending = set_id
         KSR.htable.sht_sets(shared.BUSY, self._process, shared.busy_note(set_id, self._sent))
-        return KSR.htable.sht_inc(shared.BUSY, shared.waiting_key(set_id)) if set_id > 0 else 1
+        if set_id <= 0:
+            return 1
+        waiting = KSR.htable.sht_inc(shared.BUSY, shared.waiting_key(set_id))
+        if waiting <= 1:  # nobody waited so far: a node that was idle is not slow
+            KSR.htable.sht_seti(shared.BUSY, shared.answered_key(set_id), _milliseconds())
+        return waiting
 
     def leave(self, *, answered: bool = False) -> None:
         """This process waits for no node any more; the node has `answered` it."""
@@ -200,7 +205,7 @@ class SharedState:
         KSR.htable.sht_sets(shared.BUSY, self._process, "0")
 
     def is_slow(self, set_id: int) -> bool:
-        """Whether a node that several processes wait for has answered none for a while."""
+        """Whether a node that several processes wait for has answered none of them for a while."""
         answered = KSR.htable.sht_get(shared.BUSY, shared.answered_key(set_id))
         return not isinstance(answered, int) or (_milliseconds() - answered) % _WRAP > SLOW_AFTER_MS
 

@@ -55,9 +55,9 @@ def test_a_node_that_comes_back_takes_calls_again(world: World) -> None:
     wait_until(lambda: world.shown("rtp2")["health"] == "down", "rtp2 is down")
     node.thaw()
     world.wait_routable("rtp2")
-    wait_for = world.begin("plain", calls=None, rate=50)
+    load = world.begin("plain", calls=None, rate=50)
     wait_for_offers(world, "rtp2", number=5)
-    wait_for.finish().assert_ok()
+    load.finish().assert_ok()
 
 
 def test_the_proxy_answers_while_all_nodes_are_frozen_and_serves_calls_when_they_are_back(world: World) -> None:

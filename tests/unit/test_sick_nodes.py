@@ -169,6 +169,17 @@ def test_a_busy_node_that_answers_gets_its_answers_and_a_moment_later_its_delete
     assert [url for url, _ in site.deletes] == [site.node(name).url]
 
 
+def test_a_node_that_was_idle_is_not_slow(site: Site) -> None:
+    """The first commands after a quiet hour come all at once."""
+    site.start()
+    wait_for(site, "rtp1", 0, answered_ms_ago=3_600_000)
+    state = site.routes(site.ksr.workers[0]).shared
+    set_id = site.node("rtp1").set_id
+    for _ in range(4):
+        state.enter(set_id)
+    assert not state.is_slow(set_id)
+
+
 def test_a_last_resort_holds_one_worker_at_a_time(site: Site) -> None:
     worker = site.start()
     for name in NAMES:
