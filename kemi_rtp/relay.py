@@ -19,6 +19,9 @@ MAX_NODES = 3
 """Nodes that one offer is tried on at most."""
 MAX_WAITING_ON_SLOW = 2
 """Workers that wait at a time, whatever for, for a node that has answered none for a while (or `max_waiting`)."""
+SLOW_MS = 50
+SLOW_FOR_DELETES_MS = 20
+"""Milliseconds without an answer to any of those that wait, after which a node is slow."""
 MAX_REFUSALS = 2
 """Nodes that may refuse an offer before the fault is taken to be the offer's own."""
 
@@ -136,15 +139,15 @@ class Relay:
     def delete(self, flags: str = "") -> Outcome:
         """End the call's media, never at the cost of the call's end.
 
-        A delete for a node that is down, disabled, or that somebody waits for this moment is left to the supervisor,
-        which sends it when the node answers.
+        A delete for a node that is down, disabled or slow is left to the supervisor, which sends it when the node
+        answers.
         """
         call_id = _call_id()
         node = self._node_of(self._state.view(), call_id)
         self._state.unbind(call_id)
         if node is None:
             return NOTHING_DUE
-        reply, _ = self._send(module.delete, node, flags, _serves_at_once)
+        reply, _ = self._send(module.delete, node, flags, _serves, can_wait=True)
         self._failed(node, reply, "delete")
         if reply not in (Reply.DONE, Reply.REFUSED):
             self._state.defer_delete(node, call_id, str(KSR.pv.get("$ft") or ""))
@@ -226,8 +229,14 @@ class Relay:
 
     # --- sending -----------------------------------------------------------------------------------------------------
 
-    def _send(self, command: Command, node: Node, flags: str, permitted: Permission) -> tuple[Reply, View]:
-        """Send one command to one node, if it is permitted at the last moment before."""
+    def _send(
+        self, command: Command, node: Node, flags: str, permitted: Permission, *, can_wait: bool = False
+    ) -> tuple[Reply, View]:
+        """Send one command to one node, if it is permitted at the last moment before.
+
+        A node that has answered nobody for a while is sent no more: it holds enough workers already. That while is
+        shorter for a command that `can_wait` until later.
+        """
         waiting = self._state.enter(node.set_id)
         reply = Reply.WITHDRAWN
         try:
@@ -236,9 +245,10 @@ class Relay:
             if found is None or found[0].url != node.url:
                 return reply, view
             refusal = permitted(found[1], waiting)
-            enough = max(view.settings.max_waiting, MAX_WAITING_ON_SLOW)
-            if refusal is None and waiting > enough and self._state.is_slow(node.set_id):
-                refusal = Reply.BUSY  # it holds enough workers already
+            enough = 1 if can_wait else max(view.settings.max_waiting, MAX_WAITING_ON_SLOW)
+            patience = SLOW_FOR_DELETES_MS if can_wait else SLOW_MS
+            if refusal is None and waiting > enough and self._state.silent_for(node.set_id) > patience:
+                refusal = Reply.BUSY
             if refusal is not None:
                 return refusal, view
             reply = command(node, flags)
@@ -286,12 +296,6 @@ class _Attempt:
 
 def _serves(standing: Standing, waiting: int) -> Reply | None:
     return None if standing.serves else Reply.WITHDRAWN
-
-
-def _serves_at_once(standing: Standing, waiting: int) -> Reply | None:
-    if not standing.serves:
-        return Reply.WITHDRAWN
-    return Reply.BUSY if waiting > 1 else None
 
 
 def _call_id() -> str:

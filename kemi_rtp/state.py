@@ -14,7 +14,6 @@ from kemi_rtp.nodes import Config, Node
 from kemi_rtp.times import utc_now
 from kemi_rtp.view import AWAITED, Health, Standing, View, build, encode_health, is_stale, standing_of
 
-SLOW_AFTER_MS = 50
 _WRAP = 0x7FFFFFFF
 
 MAX_DELETES = 10_000
@@ -204,10 +203,10 @@ class SharedState:
         self._sending = 0
         KSR.htable.sht_sets(shared.BUSY, self._process, "0")
 
-    def is_slow(self, set_id: int) -> bool:
-        """Whether a node that several processes wait for has answered none of them for a while."""
+    def silent_for(self, set_id: int) -> int:
+        """Milliseconds since a node that processes wait for has answered one of them, or since the first began."""
         answered = KSR.htable.sht_get(shared.BUSY, shared.answered_key(set_id))
-        return not isinstance(answered, int) or (_milliseconds() - answered) % _WRAP > SLOW_AFTER_MS
+        return (_milliseconds() - answered) % _WRAP if isinstance(answered, int) else 0
 
     def miscounted(self) -> dict[int, int]:
         """Set id to the right number of waiting processes, where a process that died has left the count wrong."""
