@@ -19,7 +19,7 @@ MAX_NODES = 3
 """Nodes that one offer is tried on at most."""
 MAX_WAITING_ON_SLOW = 2
 """Workers that wait at a time, whatever for, for a node that has answered none for a while (or `max_waiting`)."""
-SLOW_MS = 50
+SLOW_MS = 200
 SLOW_FOR_DELETES_MS = 20
 """Milliseconds without an answer to any of those that wait, after which a node is slow."""
 MAX_REFUSALS = 2
