@@ -22,6 +22,9 @@ class Reply(Enum):
     REFUSED = "refused"  # the node answered, with an error
     SILENT = "silent"  # the node did not answer, or the module takes it for dead and did not ask it
     LOST = "lost"  # not sent: the module was reloading its table, or does not have the node
+    WITHDRAWN = "withdrawn"  # not sent: the node was taken out of service
+    BUSY = "busy"  # not sent: enough workers wait for the node
+    LOCAL = "local"  # not sent: the module has the node, and could not make a command of the message
 
 
 class ModuleError(Exception):
@@ -65,10 +68,9 @@ def _command(function: Callable[[str], int], node: Node, flags: str) -> Reply:
         return Reply.DONE
     if served_by is not None:
         return Reply.REFUSED
-    # Nobody answered. The module marks a node that it waited for in vain; one that it still takes for active was
-    # hidden by a reload of the table for a moment.
+    # Nobody answered. The module marks a node that it waited for in vain.
     try:
-        return Reply.LOST if rows(node.url)[node.url].active else Reply.SILENT
+        return Reply.LOCAL if rows(node.url)[node.url].active else Reply.SILENT
     except ModuleError:
         return Reply.LOST
 

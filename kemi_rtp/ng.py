@@ -1,4 +1,4 @@
-"""rtpengine's NG control protocol over UDP: ping many nodes in parallel. Pure (no KSR).
+"""rtpengine's NG control protocol over UDP: many nodes in parallel, never waiting. Pure (no KSR).
 
 Source: rtpengine, docs/ng_control_protocol.md: a cookie, a space and a bencoded dictionary; the reply repeats the
 cookie.
@@ -11,22 +11,35 @@ import os
 import selectors
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 PING = b"d7:command4:pinge"
 PONG = b"6:result4:pong"
+
+
 _RESOLVE_AGAIN = 60.0
 
 Address = tuple[str, int]
 _Sockaddr = tuple[int, tuple[object, ...]]
 
 
-class Pinger:
-    """Sends one ping to each of many nodes and gathers the answers; two sockets in all, whatever their number."""
+def delete(call_id: str, from_tag: str) -> bytes:
+    """The command that ends a call's media."""
+    items = (("call-id", call_id), ("command", "delete"), ("from-tag", from_tag))
+    return b"d" + b"".join(_string(key) + _string(value) for key, value in items if value) + b"e"
+
+
+def _string(text: str) -> bytes:
+    data = text.encode("utf-8", "surrogateescape")
+    return b"%d:%b" % (len(data), data)
+
+
+class Client:
+    """Sends commands to many nodes and gathers the answers, with two sockets in all, whatever their number."""
 
     def __init__(self) -> None:
         self._resolved: dict[Address, tuple[float, _Sockaddr]] = {}
-        self._waiting: dict[bytes, str] = {}
+        self._waiting: dict[bytes, tuple[str, float]] = {}
         self._sockets: dict[int, socket.socket] = {}
         self._cookie = os.urandom(4).hex()
         self._sent = 0
@@ -41,36 +54,45 @@ class Pinger:
                 family, _, _, _, sockaddr = socket.getaddrinfo(*address, type=socket.SOCK_DGRAM)[0]
                 self._resolved[address] = (now, (family, sockaddr))
 
-    def send(self, targets: Mapping[str, Address]) -> dict[str, str]:
-        """Ping every target (name to resolved address), without waiting; returns which could not be, and why."""
-        self._waiting.clear()
-        failed: dict[str, str] = {}
-        for name, address in targets.items():
-            if address not in self._resolved:
-                failed[name] = f"host {address[0]} is unknown"
-                continue
-            family, sockaddr = self._resolved[address][1]
-            self._sent += 1
-            cookie = f"{self._cookie}_{self._sent}".encode()
-            try:
-                self._socket(family).sendto(cookie + b" " + PING, sockaddr)
-            except OSError as error:
-                failed[name] = f"ping cannot be sent: {error.strerror}"
-            else:
-                self._waiting[cookie] = name
-        return failed
+    def send(self, name: str, address: Address, command: bytes) -> str:
+        """Send one command to a resolved address; why it could not be sent, or nothing.
 
-    def collect(self, timeout: float) -> set[str]:
-        """The names that answered with pong within `timeout` seconds from now; returns as soon as all have."""
-        answered: set[str] = set()
+        `name` is what `collect` and `overdue` call it by.
+        """
+        if address not in self._resolved:
+            return f"host {address[0]} is unknown"
+        family, sockaddr = self._resolved[address][1]
+        self._sent += 1
+        cookie = f"{self._cookie}_{self._sent}".encode()
+        try:
+            self._socket(family).sendto(cookie + b" " + command, sockaddr)
+        except OSError as error:
+            return f"{error.strerror}"
+        self._waiting[cookie] = (name, time.monotonic())
+        return ""
+
+    def collect(self, timeout: float = 0.0) -> dict[str, bytes]:
+        """The answers that have come, by name; waits up to `timeout` seconds for all that are out."""
+        answers: dict[str, bytes] = {}
         deadline = time.monotonic() + timeout
         with selectors.DefaultSelector() as selector:
             for one in self._sockets.values():
                 selector.register(one, selectors.EVENT_READ)
-            while self._waiting and (left := deadline - time.monotonic()) > 0:
-                for key, _ in selector.select(left):
-                    answered.update(self._receive(key.fileobj))  # type: ignore[arg-type]
-        return answered
+            while self._waiting:
+                ready = selector.select(max(0.0, deadline - time.monotonic()))
+                for key, _ in ready:
+                    answers.update(self._receive(key.fileobj))  # type: ignore[arg-type]
+                if not ready or time.monotonic() >= deadline:
+                    break
+        return answers
+
+    def overdue(self, age: float) -> set[str]:
+        """The names whose answers have not come within `age` seconds; they are not waited for any more."""
+        now = time.monotonic()
+        late = {cookie: name for cookie, (name, sent) in self._waiting.items() if now - sent >= age}
+        for cookie in late:
+            del self._waiting[cookie]
+        return set(late.values())
 
     def close(self) -> None:
         """Close the sockets."""
@@ -78,15 +100,15 @@ class Pinger:
             one.close()
         self._sockets.clear()
 
-    def _receive(self, one: socket.socket) -> list[str]:
-        names = []
+    def _receive(self, one: socket.socket) -> dict[str, bytes]:
+        answers: dict[str, bytes] = {}
         # A closed port shows as an error of the next receive on Linux; it belongs to no answer.
         with contextlib.suppress(OSError):
             while True:
                 cookie, _, reply = one.recv(65536).partition(b" ")
-                if PONG in reply and (name := self._waiting.pop(cookie, None)) is not None:
-                    names.append(name)
-        return names
+                if reply.startswith(b"d") and (known := self._waiting.pop(cookie, None)) is not None:
+                    answers[known[0]] = reply
+        return answers
 
     def _socket(self, family: int) -> socket.socket:
         if family not in self._sockets:

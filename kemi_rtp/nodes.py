@@ -33,7 +33,8 @@ class Node:
 
     `url` is the NG control address as the rtpengine module writes it; `weight` the share of calls within its tier
     (0: only when no other node of the tier can take the call); `tier` the order of preference, 0 first;
-    `set_id` the rtpengine module's set that holds this node and no other.
+    `set_id` the rtpengine module's set that holds this node and no other; `max_calls` the calls that it has at most
+    (0: no limit).
     """
 
     name: str
@@ -42,6 +43,7 @@ class Node:
     weight: int
     tier: int
     set_id: int
+    max_calls: int = 0
 
     @property
     def address(self) -> tuple[str, int]:
@@ -57,7 +59,9 @@ class Settings:
     `state_dir`: registry, history and the module's table. `rpc_socket`: UNIX datagram socket of Kamailio's
     jsonrpcs module. `probe_interval` seconds between two pings of a node, `probe_timeout` seconds to wait for its
     answer, `probe_failures` missed answers in a row that make a node down, `probe_successes` answers in a row that
-    bring it up again.
+    bring it up again. `max_waiting` workers may wait for one node before others avoid it for new calls. `cool_down`
+    seconds without new calls for a node that refused what another accepted. `delete_expire` seconds that a delete is
+    kept for a node that cannot take it now.
     """
 
     state_dir: str = "/var/lib/kemi_rtp"
@@ -66,6 +70,9 @@ class Settings:
     probe_timeout: float = 0.5
     probe_failures: int = 3
     probe_successes: int = 2
+    max_waiting: int = 1
+    cool_down: float = 2.0
+    delete_expire: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,9 @@ def _settings(section: Section | None) -> Settings:
         "probe_timeout": _seconds(0.05, 10),
         "probe_failures": integer(1, 100),
         "probe_successes": integer(1, 100),
+        "max_waiting": integer(1, 1000),
+        "cool_down": _seconds(0.1, 3600),
+        "delete_expire": _seconds(1, 86400),
     }
     values = {field.name: section.get(field.name, parsers[field.name], field.default) for field in fields(Settings)}
     section.done()
@@ -153,12 +163,13 @@ class _Nodes:
         weight = item.get("weight", integer(0, 1_000_000), 1)
         tier = item.get("tier", integer(0, 1000), 0)
         set_id = item.get("set", integer(1, MAX_SET_ID), None)
+        max_calls = item.get("max_calls", integer(0, 10_000_000), 0)
         item.done()
         if name is not None:
             self._once(self._names, item, "name", name)
         if url is not None and not self._once(self._urls, item, "url", url):
             return None
-        if name is None or url is None or weight is None or tier is None:
+        if name is None or url is None or weight is None or tier is None or max_calls is None:
             return None
         explicit = set_id is not None
         set_id = set_id if set_id is not None else node_set_id(url)
@@ -173,7 +184,7 @@ class _Nodes:
             )
         else:
             self._sets[set_id] = (name, item.line)
-        return Node(name, url, pool, weight, tier, set_id)
+        return Node(name, url, pool, weight, tier, set_id, max_calls)
 
     def _once(self, seen: dict[str, int], item: Section, key: str, value: str) -> bool:
         line = item.line_of(key)

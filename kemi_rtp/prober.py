@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 
-import KSR
 from kemi_rtp import shared
 from kemi_rtp.admin import State
-from kemi_rtp.log import log
-from kemi_rtp.ng import Pinger
+from kemi_rtp.ng import PING, PONG, Client
 from kemi_rtp.nodes import Node, Settings
 from kemi_rtp.state import SharedState
 from kemi_rtp.view import Health
@@ -23,7 +22,8 @@ class Prober:
     def __init__(self, state: SharedState, revive: Callable[[Node], bool]) -> None:
         self._state = state
         self._revive = revive
-        self._pinger = Pinger()
+        self._client = Client()
+        self._due = 0.0
         self._counters: dict[str, _Counter] = {}
         self._generation_seen: object = None
 
@@ -31,7 +31,20 @@ class Prober:
         """Whether a node answered the last ping."""
         return node.url in self._counters and self._counters[node.url].answers > 0
 
-    def somebody_new(self) -> bool:
+    def probe(self, settings: Settings) -> None:
+        """Gather the answers to the last pings, publish what has changed, and ping again when it is time.
+
+        Never waits: every node is pinged each `probe_interval`, however many of them are silent.
+        """
+        answered = {url for url, reply in self._client.collect().items() if PONG in reply}
+        missed = self._client.overdue(settings.probe_timeout)
+        self._draw_conclusions(settings, answered, dict.fromkeys(missed, "no answer to pings"))
+        now = time.monotonic()
+        if now >= self._due or self._somebody_new():
+            self._due = now + settings.probe_interval
+            self._draw_conclusions(settings, set(), self._send())
+
+    def _somebody_new(self) -> bool:
         """Whether a change has brought a node that was never pinged: it is not left waiting for its turn."""
         view = self._state.view()
         if view.generation == self._generation_seen:
@@ -39,21 +52,31 @@ class Prober:
         self._generation_seen = view.generation
         return any(s.admin is not State.DISABLED and node.url not in self._counters for node, s in view)
 
-    def probe(self, settings: Settings) -> None:
-        """Ping every node that is not disabled, all at once, and publish what has changed."""
-        self._pinger.resolve(node.address for node, _ in self._state.view())
+    def _send(self) -> dict[str, str]:
+        """Ping every node that is not disabled, all at once; URLs that could not be pinged, and why."""
+        self._client.resolve(node.address for node, _ in self._state.view())
+        unsent: dict[str, str] = {}
         self._state.enter(shared.PROBING)
         try:
-            view = self._state.view()
-            targets = {node.url: node.address for node, standing in view if standing.admin is not State.DISABLED}
-            unsent = self._pinger.send(targets)
+            for node, standing in self._state.view():
+                if standing.admin is State.DISABLED:
+                    continue
+                self._counters.setdefault(node.url, _Counter())
+                if why := self._client.send(node.url, node.address, PING):
+                    unsent[node.url] = f"ping cannot be sent: {why}"
         finally:
             self._state.leave()
-        answered = self._pinger.collect(settings.probe_timeout)
+        return unsent
+
+    def _draw_conclusions(self, settings: Settings, answered: set[str], missed: Mapping[str, str]) -> None:
         changed = False
         for node, standing in self._state.view():
-            if node.url in targets:
-                cause = "" if node.url in answered else unsent.get(node.url, "no answer to pings")
+            cause = missed.get(node.url, "")
+            if standing.admin is State.DISABLED:
+                # Nobody looks at a disabled node, so nothing is known of it.
+                self._counters.pop(node.url, None)
+                health, cause = Health.UNKNOWN, ""
+            elif node.url in answered or cause:
                 counter = self._counters.setdefault(node.url, _Counter())
                 counter.count(standing.health, cause, settings.probe_failures, settings.probe_successes)
                 health = counter.health
@@ -61,22 +84,13 @@ class Prober:
                     continue
                 if health is Health.UP and standing.health is Health.DOWN and not self._revive(node):
                     continue
-            elif standing.admin is State.DISABLED:
-                # Nobody looks at a disabled node, so nothing is known of it.
-                self._counters.pop(node.url, None)
-                health, cause = Health.UNKNOWN, ""
             else:
-                continue  # came into service while the others were being pinged
+                continue
             if health is not standing.health:
-                self._publish(node, health, cause)
+                self._state.put_health(node, health, cause)
                 changed = True
         if changed:
             self._state.touch()
-
-    def _publish(self, node: Node, health: Health, cause: str) -> None:
-        level = KSR.warn if health is Health.DOWN else KSR.notice
-        log(level, f"{node.name} ({node.url}) is {health}{f': {cause}' if cause else ''}")
-        self._state.put_health(node, health, cause)
 
 
 class _Counter:

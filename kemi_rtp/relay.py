@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import KSR
 from kemi_rtp import module
@@ -17,6 +17,11 @@ ROUTE_PARAMETER = "kr"
 
 MAX_NODES = 3
 """Nodes that one offer is tried on at most."""
+MAX_WAITING_ON_SLOW = 2
+"""Workers that wait at a time, whatever for, for a node that has answered none for a while (or `max_waiting`)."""
+SLOW_MS = 200
+SLOW_FOR_DELETES_MS = 20
+"""Milliseconds without an answer to any of those that wait, after which a node is slow."""
 MAX_REFUSALS = 2
 """Nodes that may refuse an offer before the fault is taken to be the offer's own."""
 
@@ -24,7 +29,8 @@ MAX_REFUSALS = 2
 _REQUEST = "$avp(kemi_rtp_request)"
 _ROUTE = f"$(route_uri{{uri.param,{ROUTE_PARAMETER}}})"
 
-Permission = Callable[[Standing], bool]
+Permission = Callable[[Standing, int], Reply | None]
+"""Gets a node's standing and how many processes wait for it; why a command must not be sent, None when it may be."""
 Command = Callable[[Node, str], Reply]
 
 
@@ -54,42 +60,65 @@ class Relay:
 
     # --- commands ----------------------------------------------------------------------------------------------------
 
-    def offer(self, flags: str = "", pool: str = "default") -> Outcome:
+    def offer(self, flags: str = "", pool: str = "default", *, reanchor: bool = True) -> Outcome:
         """Offer the SDP of the current message on the node of its call, or on one chosen for it.
 
         A call stays on its node. When that node is down, disabled or gone, or the call is new, a node is chosen from
-        `pool`; a node that does not answer is marked down for all workers, and the next one tried. 503 when no node
-        can take the call, 488 when nodes refuse the offer.
+        `pool`; without `reanchor` a call that has lost its node gets 481, which ends it (RFC 3261, section 12.2.1.2).
+
+        A node that does not answer is marked down for all workers, and the next one tried. A node that refuses what
+        the next one accepts is full: it cools down for a moment. What two nodes refuse is the offer's own fault: 488.
+        A node that several workers wait for already, or that has all the calls it may have, is avoided. 503 when no
+        node can take the call.
         """
         call_id = _call_id()
         view = self._state.view()
         bound = node = self._bound(view, call_id)
-        permitted: Permission = _serves
-        excluded: set[int] = set()
-        refusals = 0
-        while len(excluded) < MAX_NODES:
+        if bound is None and not reanchor and _in_dialog() and self._had_node(call_id):
+            return Outcome(481, "the media node of this call is out of service")
+        attempt = _Attempt(bound)
+        while len(attempt.tried) < MAX_NODES:
             if node is None:
-                permitted = _takes_new_calls
-                node = view.choose(pool, call_id, excluded)
+                node = self._choose(view, pool, call_id, attempt)
                 if node is None:
                     break
-            excluded.add(node.set_id)
-            reply, view = self._send(module.offer, node, flags, permitted)
+            attempt.tried.add(node.set_id)
+            reply, view = self._send(module.offer, node, flags, attempt.permission(node, view))
             if reply is Reply.DONE:
                 self._bind(call_id, node)
+                if attempt.refused_by:
+                    self._state.put_cooling(attempt.refused_by[0], "refused a call that another node accepted")
                 return Outcome(node=node)
             if reply is Reply.REFUSED:
-                refusals += 1
+                attempt.refused_by.append(node)
                 KSR.warn(f"kemi_rtp: {node.name} refused the offer of call {call_id}\n")
-                if refusals == MAX_REFUSALS or node is bound:
+                if len(attempt.refused_by) == MAX_REFUSALS or node is bound:
                     break
-            elif reply is not None:  # None: taken out of service this moment, which `view` shows
+            elif reply is Reply.LOCAL:
+                return Outcome(500, "the rtpengine module could not make an offer of the message")
+            elif reply is Reply.BUSY:
+                attempt.tried.discard(node.set_id)
+                attempt.busy.add(node.set_id)
+            elif reply is not Reply.WITHDRAWN:  # withdrawn: taken out of service this moment, which `view` shows
                 self._failed(node, reply, "offer")
                 view = self._state.view()
             node = None
-        if refusals:
+        if attempt.refused_by:
             return Outcome(488, "Not Acceptable Here: the media relay refused the session description")
         return Outcome(503, f"no media node for this call: {view.why_none(pool)}")
+
+    def _choose(self, view: View, pool: str, call_id: str, attempt: _Attempt) -> Node | None:
+        """A node for a new call that is neither tried nor full, and one with few commands in flight if possible."""
+        while (node := view.choose(pool, call_id, attempt.tried | attempt.busy | attempt.full)) is not None:
+            if not node.max_calls or self._state.calls(node) < node.max_calls:
+                return node
+            attempt.full.add(node.set_id)
+        # All that are left are busy: better wait for one that is up than refuse the call.
+        if attempt.busy and not attempt.patient:
+            attempt.patient = True
+            attempt.busy.clear()
+            return self._choose(view, pool, call_id, attempt)
+        return None
 
     def answer(self, flags: str = "") -> Outcome:
         """Pass the SDP answer in the current message to the node that has the offer.
@@ -104,23 +133,27 @@ class Relay:
         if reply is Reply.DONE:
             self._state.bind(call_id, node)
             return Outcome(node=node)
-        if reply in (Reply.SILENT, Reply.LOST):
-            self._failed(node, reply, "answer")
+        self._failed(node, reply, "answer")
         return Outcome(503, f"{node.name} did not take the answer")
 
     def delete(self, flags: str = "") -> Outcome:
-        """End the call's media. Nothing is sent to a node that is disabled or down: its session times out there."""
+        """End the call's media, never at the cost of the call's end.
+
+        A delete for a node that is down, disabled or slow is left to the supervisor, which sends it when the node
+        answers.
+        """
         call_id = _call_id()
-        node = self._bound(self._state.view(), call_id)
+        node = self._node_of(self._state.view(), call_id)
         self._state.unbind(call_id)
         if node is None:
             return NOTHING_DUE
-        reply, _ = self._send(module.delete, node, flags, _serves)
-        if reply in (Reply.SILENT, Reply.LOST):
-            self._failed(node, reply, "delete")
+        reply, _ = self._send(module.delete, node, flags, _serves, can_wait=True)
+        self._failed(node, reply, "delete")
+        if reply not in (Reply.DONE, Reply.REFUSED):
+            self._state.defer_delete(node, call_id, str(KSR.pv.get("$ft") or ""))
         return Outcome(node=node)
 
-    def manage(self, flags: str = "", pool: str = "default") -> Outcome:
+    def manage(self, flags: str = "", pool: str = "default", *, reanchor: bool = True) -> Outcome:
         """Do what is due for the current message: the cases of the module's rtpengine_manage().
 
         Requests: an offer for INVITE and UPDATE with SDP, a node for an INVITE without, an answer for ACK and PRACK
@@ -145,7 +178,7 @@ class Relay:
             return NOTHING_DUE
         KSR.pv.sets(_REQUEST, ("dialog" if _in_dialog() else "initial") + ("+sdp" if sdp else ""))
         if sdp:
-            return self.offer(flags, pool)
+            return self.offer(flags, pool, reanchor=reanchor)
         return self._reserve(pool) if method == "INVITE" else NOTHING_DUE
 
     def _manage_reply(self, flags: str, pool: str) -> Outcome:
@@ -162,11 +195,22 @@ class Relay:
 
     def _bound(self, view: View, call_id: str) -> Node | None:
         """The node that the call's media is on, if it still serves its calls."""
-        set_id = self._state.binding(call_id)
-        if set_id is None and _in_dialog():
-            set_id = _set_from_route()
+        node = self._node_of(view, call_id)
+        found = view.node(node.set_id) if node is not None else None
+        return node if found is not None and found[1].serves else None
+
+    def _node_of(self, view: View, call_id: str) -> Node | None:
+        """The node that the call's media is on, if nodes.yaml still has it."""
+        set_id = self._set_of(call_id)
         found = view.node(set_id) if set_id is not None else None
-        return found[0] if found is not None and found[1].serves else None
+        return found[0] if found is not None else None
+
+    def _had_node(self, call_id: str) -> bool:
+        return self._set_of(call_id) is not None
+
+    def _set_of(self, call_id: str) -> int | None:
+        set_id = self._state.binding(call_id)
+        return _set_from_route() if set_id is None and KSR.siputils.is_request() > 0 and _in_dialog() else set_id
 
     def _reserve(self, pool: str) -> Outcome:
         """Bind a call whose offer comes later, so that its Record-Route can name the node."""
@@ -185,33 +229,73 @@ class Relay:
 
     # --- sending -----------------------------------------------------------------------------------------------------
 
-    def _send(self, command: Command, node: Node, flags: str, permitted: Permission) -> tuple[Reply | None, View]:
-        """Send one command to one node; None when the node was taken out of service before it could be sent."""
-        self._state.enter(node.set_id)
+    def _send(
+        self, command: Command, node: Node, flags: str, permitted: Permission, *, can_wait: bool = False
+    ) -> tuple[Reply, View]:
+        """Send one command to one node, if it is permitted at the last moment before.
+
+        A node that has answered nobody for a while is sent no more: it holds enough workers already. That while is
+        shorter for a command that `can_wait` until later.
+        """
+        waiting = self._state.enter(node.set_id)
+        reply = Reply.WITHDRAWN
         try:
             view = self._state.view()
             found = view.node(node.set_id)
-            if found is None or found[0].url != node.url or not permitted(found[1]):
-                return None, view
+            if found is None or found[0].url != node.url:
+                return reply, view
+            refusal = permitted(found[1], waiting)
+            enough = 1 if can_wait else max(view.settings.max_waiting, MAX_WAITING_ON_SLOW)
+            patience = SLOW_FOR_DELETES_MS if can_wait else SLOW_MS
+            if refusal is None and waiting > enough and self._state.silent_for(node.set_id) > patience:
+                refusal = Reply.BUSY
+            if refusal is not None:
+                return refusal, view
             reply = command(node, flags)
-            if reply is Reply.LOST:
+            if reply in (Reply.LOST, Reply.LOCAL):  # a reload of the module's table hides all nodes for a moment
                 reply = command(node, flags)
             return reply, view
         finally:
-            self._state.leave()
+            self._state.leave(answered=reply in (Reply.DONE, Reply.REFUSED))
 
     def _failed(self, node: Node, reply: Reply, what: str) -> None:
-        cause = f"no answer to {what}" if reply is Reply.SILENT else f"{what} not sent: the rtpengine module lacks it"
-        KSR.warn(f"kemi_rtp: {node.name} ({node.url}) is down: {cause}\n")
-        self._state.mark_down(node, cause)
+        """Draw the conclusion from a command that was not done; a refusal or a local error is no verdict on a node."""
+        if reply is Reply.SILENT:
+            KSR.warn(f"kemi_rtp: {node.name} ({node.url}) is down: no answer to {what}\n")
+            self._state.mark_down(node, f"no answer to {what}")
+        elif reply is Reply.LOST:
+            KSR.warn(f"kemi_rtp: the rtpengine module lacks {node.name} ({node.url}): {what} not sent\n")
+            self._state.put_cooling(node, "the rtpengine module lacks it")
 
 
-def _takes_new_calls(standing: Standing) -> bool:
-    return standing.routable or standing.last_resort
+@dataclass
+class _Attempt:
+    """How far an offer has come: set ids of nodes tried, busy and full, and the nodes that refused it."""
+
+    bound: Node | None
+    tried: set[int] = field(default_factory=set)
+    busy: set[int] = field(default_factory=set)
+    full: set[int] = field(default_factory=set)
+    refused_by: list[Node] = field(default_factory=list)
+    patient: bool = False
+
+    def permission(self, node: Node, view: View) -> Permission:
+        """What must hold when the offer is sent to a node."""
+        if node is self.bound:
+            return _serves
+        limit = None if self.patient else view.settings.max_waiting
+
+        def takes_new_call(standing: Standing, waiting: int) -> Reply | None:
+            if standing.routable:
+                return Reply.BUSY if limit is not None and waiting > limit else None
+            # A last resort must not cost more than one worker at a time.
+            return Reply.WITHDRAWN if not standing.last_resort or waiting > 1 else None
+
+        return takes_new_call
 
 
-def _serves(standing: Standing) -> bool:
-    return standing.serves
+def _serves(standing: Standing, waiting: int) -> Reply | None:
+    return None if standing.serves else Reply.WITHDRAWN
 
 
 def _call_id() -> str:

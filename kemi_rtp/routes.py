@@ -38,8 +38,9 @@ if __name__ != "kemi_rtp.routes":  # loaded by its path: make the package import
     kemi_rtp.forget_modules()
 
 from kemi_rtp import state
+from kemi_rtp.log import log
 from kemi_rtp.relay import Outcome, Relay
-from kemi_rtp.supervisor import StartError, Supervisor
+from kemi_rtp.supervisor import NodeChange, StartError, Supervisor
 
 R = TypeVar("R", bound="Routes")
 
@@ -90,6 +91,18 @@ class Routes:
     def may_use_proxy(self) -> bool:
         """Whether the sender of an initial request may use this proxy; the place for authentication."""
         return True
+
+    def keeps_lost_calls(self) -> bool:
+        """Whether a call whose node is down, disabled or gone goes on with another one from its next offer.
+
+        When not, that re-INVITE or UPDATE is answered with 481, which ends the call.
+        """
+        return True
+
+    def on_node_changes(self, changes: list[NodeChange]) -> None:
+        """Nodes whose admin state or health has changed, in the timer's process; the place for alerts."""
+        for change in changes:
+            log(KSR.warn if change.after.reason else KSR.notice, str(change))
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
@@ -191,17 +204,22 @@ class Routes:
         """Do for the media what the current message calls for."""
         if not self.wants_media():
             return Outcome()
-        return self.rtp.manage(self.flags(), self.pool())
+        return self.rtp.manage(self.flags(), self.pool(), reanchor=self.keeps_lost_calls())
 
     def media_or_reject(self) -> None:
-        """The same for a request that cannot go on without its media."""
+        """The same for a request that cannot go on without its media.
+
+        An INVITE gets its transaction, and so a 100, first: a retransmission must find it while a node is waited for.
+        """
+        if KSR.is_INVITE() and KSR.tm.t_newtran() < 0:
+            raise Done
         outcome = self.media()
         if outcome:
             return
         KSR.warn(f"kemi_rtp: call {KSR.pv.get('$ci')} is answered with {outcome.code}: {outcome.reason}\n")
         text = outcome.reason.replace("\\", "").replace('"', "'")
         KSR.hdr.append_to_reply(f'Reason: SIP;cause={outcome.code};text="{text}"\r\n')
-        self.reply(outcome.code, "Not Acceptable Here" if outcome.code == 488 else "Media Service Unavailable")
+        self.reply(outcome.code, PHRASES.get(outcome.code, "Media Service Unavailable"))
 
     # --- NAT ----------------------------------------------------------------------------------------------------------
 
@@ -262,7 +280,8 @@ class Routes:
     def __init__(self) -> None:
         self.shared = state.SharedState()
         self.rtp = Relay(self.shared)
-        self.supervisor = Supervisor(self.shared, Path(str(KSR.pv.get("$def(KEMI_RTP_NODES)") or "").strip('"')))
+        nodes = Path(str(KSR.pv.get("$def(KEMI_RTP_NODES)") or "").strip('"'))
+        self.supervisor = Supervisor(self.shared, nodes, self.on_node_changes)
 
     def child_init(self, rank: int) -> int:
         """Each process, after it was forked."""
@@ -309,6 +328,7 @@ class Routes:
         self.supervisor.tick()
 
 
+PHRASES = {481: "Call/Transaction Does Not Exist", 488: "Not Acceptable Here", 500: "Server Internal Error"}
 FLAG_NAT = 5
 """Message flag: the sender is behind NAT."""
 

@@ -20,10 +20,19 @@ STATE = "kemi_rtp"
 CALLS = "kemi_rtp_calls"
 """htable: Call-ID to set id of the node that the call's media is on; items expire."""
 BUSY = "kemi_rtp_busy"
-"""htable: process id to a note of what it is sending, so that no two notes of a process are the same; and
-``view:`` process id to the generation of the view that it last built."""
+"""htable: process id to a note of what it is sending, so that no two notes of a process are the same. Beside it
+``view:`` process id to the generation of the view that it last built, ``waiting:`` set id to the number of processes
+that are sending to its node, ``answered:`` set id to the time of the node's last answer, or of the first
+command since it was idle."""
+
+DELETES = "kemi_rtp_deletes"
+"""htable: deletes that wait for their node; items expire."""
 
 GENERATION = "generation"
+HEARTBEAT = "heartbeat"
+"""Seconds since the epoch at which the supervisor ran last."""
+DELETES_WAITING = "deletes_waiting"
+DELETES_DROPPED = "deletes_dropped"
 CONFIG = "config"
 RELOAD_REQUEST = "reload_request"
 RELOAD_REPLY = "reload_reply"
@@ -33,6 +42,18 @@ PROBING = -1
 
 
 VIEW_PREFIX = "view:"
+WAITING_PREFIX = "waiting:"
+ANSWERED_PREFIX = "answered:"
+
+
+def waiting_key(set_id: int) -> str:
+    """In BUSY: key of the number of processes that are sending to the node of a set."""
+    return f"{WAITING_PREFIX}{set_id}"
+
+
+def answered_key(set_id: int) -> str:
+    """In BUSY: key of the time of the last answer of the node of a set, or of the first command since it was idle."""
+    return f"{ANSWERED_PREFIX}{set_id}"
 
 
 def busy_note(set_id: int, count: int) -> str:
@@ -58,6 +79,11 @@ def health_key(url: str) -> str:
 def mark_key(url: str) -> str:
     """Key of what the supervisor last did with the module's permanent mark of a node: set, clear, or nothing."""
     return f"mark:{url}"
+
+
+def cool_key(url: str) -> str:
+    """Key of why a node takes no new calls for a moment; empty when it does."""
+    return f"cool:{url}"
 
 
 def calls_key(url: str) -> str:

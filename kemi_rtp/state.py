@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import KSR
 from kemi_rtp import shared
 from kemi_rtp.admin import Entry, State
 from kemi_rtp.nodes import Config, Node
 from kemi_rtp.times import utc_now
-from kemi_rtp.view import AWAITED, Health, Standing, View, build, encode_health, standing_of
+from kemi_rtp.view import AWAITED, Health, Standing, View, build, encode_health, is_stale, standing_of
+
+_WRAP = 0x7FFFFFFF
+
+MAX_DELETES = 10_000
+"""Deletes that may wait for their nodes at a time."""
 
 
 def ready() -> bool:
@@ -24,6 +32,7 @@ class SharedState:
         self._view = View(None, {})
         self._process = ""
         self._sent = 0
+        self._sending = 0
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -34,9 +43,13 @@ class SharedState:
     # --- the view ----------------------------------------------------------------------------------------------------
 
     def view(self) -> View:
-        """What every node may take now; rebuilt only when the generation has changed."""
-        if KSR.htable.sht_get(shared.STATE, shared.GENERATION) != self._view.generation:
+        """What every node may take now; rebuilt only when the generation has changed, or health has become stale."""
+        view = self._view
+        changed = KSR.htable.sht_get(shared.STATE, shared.GENERATION) != view.generation
+        if changed or ((view.has_down or view.stale) and is_stale(_get, view.settings, time.time()) != view.stale):
             self._view = build(_get, utc_now())
+            if self._view.stale and not view.stale:
+                KSR.err("kemi_rtp: the supervisor does not run: nodes that were down count as unknown now\n")
             KSR.htable.sht_sets(shared.BUSY, shared.VIEW_PREFIX + self._process, str(self._view.generation))
         return self._view
 
@@ -50,6 +63,16 @@ class SharedState:
 
     def put_config(self, config: Config) -> None:
         """Publish what nodes.yaml says."""
+        for node in config.nodes:
+            for table, key in (
+                (shared.STATE, shared.calls_key(node.url)),
+                (shared.BUSY, shared.waiting_key(node.set_id)),
+            ):
+                if KSR.htable.sht_get(table, key) is None:
+                    KSR.htable.sht_seti(table, key, 0)  # sht_inc counts in keys that exist only
+        for key in (shared.DELETES_WAITING, shared.DELETES_DROPPED):
+            if _get(key) is None:
+                KSR.htable.sht_seti(shared.STATE, key, 0)
         KSR.htable.sht_sets(shared.STATE, shared.CONFIG, shared.encode_config(config))
 
     def config(self) -> Config:
@@ -93,6 +116,15 @@ class SharedState:
         self.put_health(node, Health.DOWN, cause)
         self.touch()
 
+    def put_cooling(self, node: Node, cause: str) -> None:
+        """Keep new calls away from a node for a moment, or no longer when there is no `cause`."""
+        KSR.htable.sht_sets(shared.STATE, shared.cool_key(node.url), cause)
+        self.touch()
+
+    def beat(self) -> None:
+        """Show that the supervisor runs."""
+        KSR.htable.sht_seti(shared.STATE, shared.HEARTBEAT, int(time.time()))
+
     def get(self, key: str) -> str | int | None:
         """The value of one key of the state table."""
         return _get(key)
@@ -105,7 +137,11 @@ class SharedState:
 
     def bind(self, call_id: str, node: Node) -> None:
         """Note that a call's media is on a node; the note expires some hours after its last renewal."""
+        before = self.binding(call_id)
         KSR.htable.sht_seti(shared.CALLS, call_id, node.set_id)
+        if before != node.set_id:
+            KSR.htable.sht_inc(shared.STATE, shared.calls_key(node.url))
+            self._uncount(before)
 
     def binding(self, call_id: str) -> int | None:
         """The set id of the node that a call's media is on, if known."""
@@ -114,35 +150,124 @@ class SharedState:
 
     def unbind(self, call_id: str) -> None:
         """Forget the binding of a call."""
-        KSR.htable.sht_rm(shared.CALLS, call_id)
+        before = self.binding(call_id)
+        if before is not None:
+            KSR.htable.sht_rm(shared.CALLS, call_id)
+            self._uncount(before)
 
-    def count_calls(self) -> dict[int, int]:
-        """Bindings per set id; walks the whole table, for the supervisor only."""
+    def _uncount(self, set_id: int | None) -> None:
+        found = self._view.node(set_id) if set_id is not None else None
+        if found is not None:
+            KSR.htable.sht_dec(shared.STATE, shared.calls_key(found[0].url))
+
+    def calls(self, node: Node) -> int:
+        """Calls on a node: counted as they are bound, and set right by the supervisor when bindings expire."""
+        count = _get(shared.calls_key(node.url))
+        return count if isinstance(count, int) else 0
+
+    def correct_calls(self) -> None:
+        """Count the bindings of every node anew; walks the whole table, for the supervisor only."""
         counts: dict[int, int] = {}
-        KSR.htable.sht_iterator_start("kemi_rtp", shared.CALLS)
-        try:
-            while KSR.htable.sht_iterator_next("kemi_rtp") > 0:
-                set_id = KSR.pv.get("$shtitval(kemi_rtp)")
-                if isinstance(set_id, int):
-                    counts[set_id] = counts.get(set_id, 0) + 1
-        finally:
-            KSR.htable.sht_iterator_end("kemi_rtp")
-        return counts
+        for _, set_id in _walk(shared.CALLS):
+            if isinstance(set_id, int):
+                counts[set_id] = counts.get(set_id, 0) + 1
+        for node, _ in self.view():
+            if self.calls(node) != counts.get(node.set_id, 0):
+                KSR.htable.sht_seti(shared.STATE, shared.calls_key(node.url), counts.get(node.set_id, 0))
 
     # --- commands in flight ------------------------------------------------------------------------------------------
 
-    def enter(self, set_id: int) -> None:
+    def enter(self, set_id: int) -> int:
         """Note that this process is about to send to a node, before it looks at the view for the last time.
 
         The kemi-rtp command publishes a change first and reads these notes afterwards, and returns when no process
-        is sending to the node: either the process sees the change, or the command sees the process.
+        is sending to the node: either the process sees the change, or the command sees the process. Returns how many
+        processes are sending to the node, this one included.
         """
         self._sent += 1
+        self._sending = set_id
         KSR.htable.sht_sets(shared.BUSY, self._process, shared.busy_note(set_id, self._sent))
+        if set_id <= 0:
+            return 1
+        waiting = KSR.htable.sht_inc(shared.BUSY, shared.waiting_key(set_id))
+        if waiting <= 1:  # nobody waited so far: a node that was idle is not slow
+            KSR.htable.sht_seti(shared.BUSY, shared.answered_key(set_id), _milliseconds())
+        return waiting
 
-    def leave(self) -> None:
-        """This process waits for no node any more."""
+    def leave(self, *, answered: bool = False) -> None:
+        """This process waits for no node any more; the node has `answered` it."""
+        if answered:
+            KSR.htable.sht_seti(shared.BUSY, shared.answered_key(self._sending), _milliseconds())
+        if self._sending > 0:
+            KSR.htable.sht_dec(shared.BUSY, shared.waiting_key(self._sending))
+        self._sending = 0
         KSR.htable.sht_sets(shared.BUSY, self._process, "0")
+
+    def silent_for(self, set_id: int) -> int:
+        """Milliseconds since a node that processes wait for has answered one of them, or since the first began."""
+        answered = KSR.htable.sht_get(shared.BUSY, shared.answered_key(set_id))
+        return (_milliseconds() - answered) % _WRAP if isinstance(answered, int) else 0
+
+    def miscounted(self) -> dict[int, int]:
+        """Set id to the right number of waiting processes, where a process that died has left the count wrong."""
+        counted: dict[int, int] = {}
+        noted: dict[int, int] = {}
+        for key, value in _walk(shared.BUSY):
+            if key.startswith(shared.WAITING_PREFIX):
+                counted[int(key.removeprefix(shared.WAITING_PREFIX))] = int(value)
+            elif not key.startswith((shared.VIEW_PREFIX, shared.ANSWERED_PREFIX)):
+                set_id = shared.busy_with(str(value))
+                noted[set_id] = noted.get(set_id, 0) + 1
+        return {set_id: noted.get(set_id, 0) for set_id, count in counted.items() if count != noted.get(set_id, 0)}
+
+    def correct_waiting(self, set_id: int, count: int) -> None:
+        """Set the number of processes that wait for a node right."""
+        KSR.htable.sht_seti(shared.BUSY, shared.waiting_key(set_id), count)
+
+    # --- deletes that wait for their node -----------------------------------------------------------------------------
+
+    def defer_delete(self, node: Node, call_id: str, from_tag: str) -> None:
+        """Leave a delete to the supervisor; when too many wait already, drop and count it."""
+        if KSR.htable.sht_inc(shared.STATE, shared.DELETES_WAITING) > MAX_DELETES:
+            KSR.htable.sht_dec(shared.STATE, shared.DELETES_WAITING)
+            KSR.htable.sht_inc(shared.STATE, shared.DELETES_DROPPED)
+            return
+        value = json.dumps([node.url, call_id, from_tag, int(time.time())])
+        KSR.htable.sht_sets(shared.DELETES, f"{node.set_id}:{call_id}", value)
+
+    def deferred_deletes(self) -> Iterator[tuple[str, list[Any]]]:
+        """Key and content of each delete that waits: URL of the node, Call-ID, from-tag, time."""
+        waiting = _get(shared.DELETES_WAITING)
+        if waiting:
+            items = _walk(shared.DELETES)
+            if len(items) != waiting:  # the same call twice, or a process that died
+                KSR.htable.sht_seti(shared.STATE, shared.DELETES_WAITING, len(items))
+            for key, value in items:
+                yield key, json.loads(str(value))
+
+    def drop_delete(self, key: str, *, sent: bool) -> None:
+        """Forget a delete that was sent, or that waited too long."""
+        KSR.htable.sht_rm(shared.DELETES, key)
+        KSR.htable.sht_dec(shared.STATE, shared.DELETES_WAITING)
+        if not sent:
+            KSR.htable.sht_inc(shared.STATE, shared.DELETES_DROPPED)
+
+
+def _milliseconds() -> int:
+    """A clock that all processes share, within the range of the integers that KEMI takes."""
+    return int(time.monotonic() * 1000) % _WRAP
+
+
+def _walk(table: str) -> list[tuple[str, str | int]]:
+    """All items of a table; each slot is locked only while its items are read."""
+    items: list[tuple[str, str | int]] = []
+    KSR.htable.sht_iterator_start("kemi_rtp", table)
+    try:
+        while KSR.htable.sht_iterator_next("kemi_rtp") > 0:
+            items.append((str(KSR.pv.get("$shtitkey(kemi_rtp)")), KSR.pv.get("$shtitval(kemi_rtp)") or 0))
+    finally:
+        KSR.htable.sht_iterator_end("kemi_rtp")
+    return items
 
 
 def _get(key: str) -> str | int | None:

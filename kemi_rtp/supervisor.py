@@ -12,12 +12,13 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import KSR
 from kemi_rtp import nodes, shared
 from kemi_rtp.admin import Change, Entry, State, matching
+from kemi_rtp.deletes import Deleter
 from kemi_rtp.documents import DocumentError, file_version
 from kemi_rtp.log import log
 from kemi_rtp.module import ModuleError
@@ -27,10 +28,24 @@ from kemi_rtp.registry import Registry, RegistryBusyError, RegistryError
 from kemi_rtp.state import SharedState
 from kemi_rtp.table import write_table
 from kemi_rtp.times import utc_now
-from kemi_rtp.view import Health, derive
+from kemi_rtp.view import Health, Standing, derive
 
 _COUNT_SHARE = 20
 """Counting calls takes at most one part in so many of the timer's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeChange:
+    """A node whose admin state or health has changed, with its standing before and after."""
+
+    node: Node
+    before: Standing
+    after: Standing
+
+    def __str__(self) -> str:
+        words = [str(self.after.admin)] if self.after.admin is not self.before.admin else []
+        words += [str(self.after.health)] if self.after.health is not self.before.health else []
+        return f"{self.node.name} ({self.node.url}) is {self.after.reason or ' and '.join(words)}"
 
 
 class StartError(Exception):
@@ -40,8 +55,9 @@ class StartError(Exception):
 class Supervisor:
     """Keeps shared memory and the module in step with nodes.yaml, the registry and the network."""
 
-    def __init__(self, state: SharedState, nodes_path: Path) -> None:
+    def __init__(self, state: SharedState, nodes_path: Path, on_changes: Callable[[list[NodeChange]], object]) -> None:
         self._state = state
+        self._on_changes = on_changes
         self._nodes_path = nodes_path
         # Empty before the start; what is in force when the script is loaded again later.
         self._config = state.config()
@@ -57,6 +73,10 @@ class Supervisor:
         self._reload_text = ""
         self._told: dict[str, str] = {}
         self._notes: list[Change] = []
+        self._deleter = Deleter(state)
+        self._cooling: dict[str, float] = {}
+        self._miscounted: dict[int, int] = {}
+        self._standings: dict[Node, Standing] = {}
 
     @property
     def _state_dir(self) -> Path:
@@ -109,18 +129,21 @@ class Supervisor:
 
     def tick(self) -> None:
         """One round of the timer; each duty at its own interval, and none stops the others."""
+        self._state.beat()
         self._duty("reload", 0, self._serve_reload)
         self._duty("nodes.yaml", 0.5, self._pick_up_nodes)
         self._duty("nodes", 0, self._put_in_force)
         self._duty("registry", 0.2, self._pick_up_registry)
-        if self._prober.somebody_new():
-            self._due.pop("probe", None)
-        self._duty("probe", self._config.settings.probe_interval, lambda: self._prober.probe(self._config.settings))
+        self._duty("probe", 0, lambda: self._prober.probe(self._config.settings))
         if self._reconciler.changed():
             self._due.pop("module", None)
         self._duty("module", self._config.settings.probe_interval, lambda: self._reconciler.reconcile(self._config))
         self._duty("history", 0, self._write_notes)
-        self._duty("calls", 1.0, self._count_calls)
+        self._duty("cooling", 0, self._end_cooling)
+        self._duty("deletes", 0, lambda: self._deleter.send(self._config.settings))
+        self._duty("calls", 1.0, self._state.correct_calls)
+        self._duty("waiting", 1.0, self._correct_waiting)
+        self._duty("events", 0, self._tell_changes)
 
     def _duty(self, name: str, interval: float, duty: Callable[[], None]) -> None:
         started = time.monotonic()
@@ -254,14 +277,38 @@ class Supervisor:
                 transaction.record(self._notes)
                 self._notes = []
 
-    # --- calls -------------------------------------------------------------------------------------------------------
+    # --- shared memory -----------------------------------------------------------------------------------------------
 
-    def _count_calls(self) -> None:
-        counts = self._state.count_calls()
-        for node in self._config.nodes:
-            key, count = shared.calls_key(node.url), str(counts.get(node.set_id, 0))
-            if self._state.get(key) != count:
-                self._state.put(key, count)
+    def _end_cooling(self) -> None:
+        now = time.monotonic()
+        for node, _ in self._state.view():
+            if self._state.get(shared.cool_key(node.url)):
+                if now - self._cooling.setdefault(node.url, now) >= self._config.settings.cool_down:
+                    self._state.put_cooling(node, "")
+                    del self._cooling[node.url]
+            else:
+                self._cooling.pop(node.url, None)
+
+    def _correct_waiting(self) -> None:
+        """A process that died while it was sending counts for ever, unless it is taken out of the count here."""
+        wrong = self._state.miscounted()
+        for set_id, count in wrong.items():
+            if self._miscounted.get(set_id) == count:  # twice the same: not just a command that came or went
+                self._state.correct_waiting(set_id, count)
+        self._miscounted = wrong
+
+    def _tell_changes(self) -> None:
+        """Call the script's on_node_changes with what has changed since the last tick, all at once."""
+        now = dict(self._state.view())
+        changes = [
+            NodeChange(node, self._standings[node], standing)
+            for node, standing in now.items()
+            if node in self._standings
+            and (self._standings[node].admin, self._standings[node].health) != (standing.admin, standing.health)
+        ]
+        self._standings = now
+        if changes:
+            self._on_changes(changes)
 
 
 def _difference(old: Config, new: Config) -> str:

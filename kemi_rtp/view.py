@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from kemi_rtp import shared
 from kemi_rtp.admin import Entry, State, from_json
-from kemi_rtp.nodes import Node
+from kemi_rtp.nodes import Node, Settings
 from kemi_rtp.selection import Pool
 
 
@@ -43,11 +43,12 @@ class Standing:
     entry: Entry | None = None
 
 
-def derive(entries: Iterable[Entry], health: Health, cause: str, now: datetime) -> Standing:
+def derive(entries: Iterable[Entry], health: Health, cause: str, now: datetime, cooling: str = "") -> Standing:
     """The standing of a node about which `entries` speak, of which the strictest counts.
 
     A draining node keeps its calls. A disabled node gets nothing. A down node gets nothing but, when its pool has no
-    routable node, new calls as a last resort. `cause` says what made the node down.
+    routable node, new calls as a last resort. A node that is cooling down, because of `cooling`, gets no new calls
+    either, but serves those that it has. `cause` says what made the node down.
     """
     entry = max(
         (current for entry in entries if (current := entry.at(now)) is not None),
@@ -58,22 +59,36 @@ def derive(entries: Iterable[Entry], health: Health, cause: str, now: datetime) 
     up = health is not Health.DOWN
     told = [entry.describe()] if entry else []
     told += [] if up else [f"down: {cause}" if cause else "down"]
+    told += [f"cooling down: {cooling}"] if cooling else []
     return Standing(
         admin=admin,
         health=health,
-        routable=admin is State.ENABLED and up,
+        routable=admin is State.ENABLED and up and not cooling,
         serves=admin is not State.DISABLED and up,
-        last_resort=admin is State.ENABLED and not up,
+        last_resort=admin is State.ENABLED and (not up or bool(cooling)),
         reason="; ".join(told),
         entry=entry,
     )
 
 
+DEFAULTS = Settings()
+
+
 class View:
     """The standing of all nodes at one generation, and the choice among them."""
 
-    def __init__(self, generation: object, standings: Mapping[Node, Standing]) -> None:
+    def __init__(
+        self,
+        generation: object,
+        standings: Mapping[Node, Standing],
+        settings: Settings = DEFAULTS,
+        *,
+        stale: bool = False,
+    ) -> None:
         self.generation = generation
+        self.settings = settings
+        self.stale = stale
+        self.has_down = any(standing.health is Health.DOWN for standing in standings.values())
         self._by_set = {node.set_id: (node, standing) for node, standing in standings.items()}
         members: dict[str, list[tuple[Node, Standing]]] = {}
         for node, standing in standings.items():
@@ -110,13 +125,28 @@ Get = Callable[[str], "str | int | None"]
 
 
 def build(get: Get, now: datetime) -> View:
-    """The view that shared memory holds. The generation is read first: a change in between shows at the next look."""
+    """The view that shared memory holds. The generation is read first: a change in between shows at the next look.
+
+    When the supervisor has stopped, nobody would bring a node up again: then being down counts as unknown.
+    """
     generation = get(shared.GENERATION)
-    nodes = shared.decode_config(get(shared.CONFIG)).nodes
-    return View(generation, {node: standing_of(get, node, now) for node in nodes})
+    config = shared.decode_config(get(shared.CONFIG))
+    stale = is_stale(get, config.settings, now.timestamp())
+    standings = {node: standing_of(get, node, now, stale=stale) for node in config.nodes}
+    return View(generation, standings, config.settings, stale=stale)
 
 
-def standing_of(get: Get, node: Node, now: datetime) -> Standing:
+def is_stale(get: Get, settings: Settings, now: float) -> bool:
+    """Whether the supervisor has not run for so long that what it says of health is worth nothing."""
+    heartbeat = get(shared.HEARTBEAT)
+    return isinstance(heartbeat, int) and now - heartbeat > max(STALE_AFTER, 5 * settings.probe_interval)
+
+
+STALE_AFTER = 15.0
+"""Seconds without a sign of the supervisor, at least, after which health is unknown."""
+
+
+def standing_of(get: Get, node: Node, now: datetime, *, stale: bool = False) -> Standing:
     """The standing that shared memory holds for one node, in force or about to be."""
     entries = [
         from_json(node.name, value)
@@ -124,7 +154,10 @@ def standing_of(get: Get, node: Node, now: datetime) -> Standing:
         if isinstance(value := get(shared.admin_key(key)), str) and value
     ]
     health, cause = decode_health(get(shared.health_key(node.url)))
-    return derive(entries, health, cause, now)
+    if stale and health is Health.DOWN:
+        health, cause = Health.UNKNOWN, ""
+    cooling = get(shared.cool_key(node.url))
+    return derive(entries, health, cause, now, str(cooling or ""))
 
 
 AWAITED = "no answer yet since it came into service"

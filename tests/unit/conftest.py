@@ -7,13 +7,14 @@ from pytest_mock import MockerFixture
 
 from KSR.testing import Ksr
 
-from .site import FakePinger, Site, StubRpc, StubTime
+from .site import FakeClient, Site, StubRpc, StubTime
 
 
 @pytest.fixture
 def site(ksr: Ksr, tmp_path: Path, mocker: MockerFixture) -> Site:
     site = Site(ksr, tmp_path)
-    mocker.patch("kemi_rtp.prober.Pinger", side_effect=lambda: FakePinger(site))
+    mocker.patch("kemi_rtp.prober.Client", side_effect=lambda: FakeClient(site))
+    mocker.patch("kemi_rtp.deletes.ng.Client", side_effect=lambda: FakeClient(site))
     mocker.patch.object(StubRpc, "site", site, create=True)
     mocker.patch.object(StubRpc, "reachable", True)
     mocker.patch("kemi_rtp.cli.Rpc", StubRpc)

@@ -9,7 +9,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from kemi_rtp import cli
-from kemi_rtp.ng import Address
+from kemi_rtp.ng import PING, Address
 from kemi_rtp.nodes import Node
 from kemi_rtp.registry import Registry
 from kemi_rtp.routes import Routes
@@ -53,6 +53,7 @@ class Site:
         self.state_dir = folder / "state"
         self.rpc_socket = folder / "rpc.sock"
         self.pings: list[str] = []
+        self.deletes: list[tuple[str, bytes]] = []
         self.timer: Worker
         for module, name, value in modparams(self.state_dir, old=ksr.line.major == 5):
             ksr.modparam(module, name, value)
@@ -82,7 +83,9 @@ class Site:
             self.ksr.clock.advance(seconds)
             supervisor = self.routes(self.timer).supervisor
             supervisor._due.clear()  # every duty at every tick: time.monotonic() is not the stub's clock
-            self.timer.run("ksr_timer_event", "kemi_rtp")
+            supervisor._prober._due = 0
+            self.timer.run("ksr_timer_event", "kemi_rtp")  # sends the pings
+            self.timer.run("ksr_timer_event", "kemi_rtp")  # gathers the answers
 
     def routes(self, worker: Worker) -> Routes:
         script = worker.script
@@ -159,23 +162,33 @@ class StubTime:
         self.site.tick(seconds=max(seconds, 0.1))
 
 
-class FakePinger:
-    """Pings the stub's daemons instead of sockets."""
+class FakeClient:
+    """Sends to the stub's daemons instead of sockets."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self.targets: dict[str, Address] = {}
+        self.out: dict[str, str] = {}
 
-    def __deepcopy__(self, memo: object) -> "FakePinger":
-        return FakePinger(self.site)
+    def __deepcopy__(self, memo: object) -> "FakeClient":
+        return FakeClient(self.site)
 
     def resolve(self, addresses: Iterable[Address]) -> None:
         list(addresses)
 
-    def send(self, targets: Mapping[str, Address]) -> dict[str, str]:
-        self.targets = dict(targets)
-        self.site.pings += self.targets
-        return {}
+    def send(self, name: str, address: Address, command: bytes) -> str:
+        url = f"udp:{address[0]}:{address[1]}"
+        self.out[name] = url
+        if command == PING:
+            self.site.pings.append(url)
+        else:
+            self.site.deletes.append((url, command))
+        return ""
 
-    def collect(self, timeout: float) -> set[str]:
-        return {url for url in self.targets if self.site.ksr.rtpengine.daemon(url).answers}
+    def collect(self, timeout: float = 0.0) -> dict[str, bytes]:
+        answered = {name for name, url in self.out.items() if self.site.ksr.rtpengine.daemon(url).answers}
+        self.out = {name: url for name, url in self.out.items() if name not in answered}
+        return dict.fromkeys(answered, b"d6:result4:ponge")
+
+    def overdue(self, age: float) -> set[str]:
+        late, self.out = set(self.out), {}
+        return late

@@ -251,7 +251,7 @@ _NAME = "is not a node name: 1 to 64 letters, digits, dots, dashes or underscore
         (f"{B}, set: 2147483648", f"set: 2147483648: {_SET}"),
         (f"{B}, set: x", f"set: x: {_SET}"),
         (f"{B}, wieght: 3", "wieght: unknown key (did you mean weight?)"),
-        (f"{B}, xyzzy: 3", "xyzzy: unknown key (known keys: name, url, weight, tier, set)"),
+        (f"{B}, xyzzy: 3", "xyzzy: unknown key (known keys: name, url, weight, tier, set, max_calls)"),
         (f"{B}, name: c", "name: appears twice (first in line 4); keep one"),
         ("name: '-b', url: 'udp:h:1'", f"name: -b: {_NAME}"),
         ("name: 'b c', url: 'udp:h:1'", f"name: b c: {_NAME}"),

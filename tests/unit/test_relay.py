@@ -399,11 +399,11 @@ def test_a_node_disabled_between_choice_and_sending_gets_nothing(site: Site, moc
     enter = SharedState.enter
     struck: list[int] = []
 
-    def disable_then_enter(state: SharedState, set_id: int) -> None:
+    def disable_then_enter(state: SharedState, set_id: int) -> int:
         if not struck:
             struck.append(set_id)
             site.disable(chosen.name)
-        enter(state, set_id)
+        return enter(state, set_id)
 
     mocker.patch.object(SharedState, "enter", disable_then_enter)
     _, routed = site.call(worker, "c1")

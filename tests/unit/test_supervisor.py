@@ -266,4 +266,4 @@ def test_calls_are_counted_per_node(site: Site) -> None:
     counted = {
         node.name: site.routes(worker).shared.get(f"calls:{node.url}") for node, _ in site.routes(worker).shared.view()
     }
-    assert counted == {name: str(len(site.daemon(name).commands("offer"))) for name in ("rtp1", "rtp2", "rtp3")}
+    assert counted == {name: len(site.daemon(name).commands("offer")) for name in ("rtp1", "rtp2", "rtp3")}

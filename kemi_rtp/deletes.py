@@ -1,0 +1,55 @@
+"""Deletes that could not be sent at once: the supervisor sends them when their node answers."""
+
+from __future__ import annotations
+
+import time
+
+from kemi_rtp import ng, shared
+from kemi_rtp.admin import State
+from kemi_rtp.nodes import Settings
+from kemi_rtp.state import SharedState
+from kemi_rtp.view import Health
+
+BATCH = 200
+"""Deletes sent in one tick at most."""
+_ANSWER_TIMEOUT = 1.0
+
+
+class Deleter:
+    """Sends deferred deletes over the NG protocol, never waiting for an answer."""
+
+    def __init__(self, state: SharedState) -> None:
+        self._state = state
+        self._client = ng.Client()
+        self._out: set[str] = set()
+
+    def send(self, settings: Settings) -> None:
+        """Take out what was answered or has waited too long, and send what is due."""
+        for key in self._client.collect():
+            self._out.discard(key)
+            self._state.drop_delete(key, sent=True)
+        self._out -= self._client.overdue(_ANSWER_TIMEOUT)  # sent once more at the next tick
+        now = time.time()
+        due: dict[str, tuple[str, bytes]] = {}
+        for key, (url, call_id, from_tag, at) in self._state.deferred_deletes():
+            if now - at > settings.delete_expire:
+                self._state.drop_delete(key, sent=False)
+            elif key not in self._out and len(due) < BATCH:
+                due[key] = (url, ng.delete(call_id, from_tag))
+        if due:
+            self._send(due)
+
+    def _send(self, due: dict[str, tuple[str, bytes]]) -> None:
+        self._client.resolve(node.address for node, _ in self._state.view())
+        self._state.enter(shared.PROBING)
+        try:
+            able = {
+                node.url: node.address
+                for node, standing in self._state.view()
+                if standing.admin is not State.DISABLED and standing.health is Health.UP
+            }
+            for key, (url, command) in due.items():
+                if url in able and not self._client.send(key, able[url], command):
+                    self._out.add(key)
+        finally:
+            self._state.leave()

@@ -1,0 +1,105 @@
+"""A media node that freezes, dies or fills up costs the calls on it, never the proxy."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.lab.calls import Outcome
+from tests.lab.process import wait_until
+from tests.lab.world import World
+
+# What the rtpengine module itself logs of a node that does not answer.
+pytestmark = pytest.mark.faults(
+    "can't (send|read|reply)",
+    "timeout waiting",
+    "no available proxies",
+    "failed to select new",
+    "did not respond to ping",
+)
+
+
+def half_set_up(world: World, outcome: Outcome, *names: str) -> list[str]:
+    """Calls that had been offered on a node, and not yet answered, when it went; nothing can save their media."""
+    served = {call_id: world.served(call_id) for call_id in outcome.call_ids}
+    return [c for c, by in served.items() if any(name in by and "answer" not in by[name] for name in names)]
+
+
+def load_while(world: World, happening: Callable[[], None]) -> Outcome:
+    """100 calls a second; something happens to a node while all three take calls."""
+    load = world.begin("plain", calls=None, rate=100)
+    wait_for_offers(world, *world.nodes)
+    happening()
+    wait_for_offers(world, "rtp1", "rtp3", number=60)
+    return load.finish()
+
+
+def wait_for_offers(world: World, *names: str, number: int = 20) -> None:
+    since = world.mark()
+    wait_until(
+        lambda: all(world.counts(since)[name]["offer"] >= number for name in names),
+        f"{', '.join(names)} take {number} calls",
+        timeout=20,
+    )
+
+
+@pytest.mark.parametrize("sickness", ["freeze", "kill"])
+def test_no_new_call_fails_when_a_node_freezes_or_dies(world: World, sickness: str) -> None:
+    node = world.nodes["rtp2"]
+    outcome = load_while(world, getattr(node, sickness))
+    assert outcome.caller.failed <= len(half_set_up(world, outcome, "rtp2")), outcome
+
+
+def test_a_node_that_comes_back_takes_calls_again(world: World) -> None:
+    node = world.nodes["rtp2"]
+    node.freeze()
+    wait_until(lambda: world.shown("rtp2")["health"] == "down", "rtp2 is down")
+    node.thaw()
+    world.wait_routable("rtp2")
+    load = world.begin("plain", calls=None, rate=50)
+    wait_for_offers(world, "rtp2", number=5)
+    load.finish().assert_ok()
+
+
+def test_the_proxy_answers_while_all_nodes_are_frozen_and_serves_calls_when_they_are_back(world: World) -> None:
+    """Calls are refused with 503, quickly; not one of them makes the next wait."""
+    for node in world.nodes.values():
+        node.freeze()
+    wait_until(lambda: all(n["health"] == "down" for n in world.show()["nodes"]), "all nodes are down")
+    world.call("unavailable", calls=20, rate=20, timeout=30).assert_ok()
+    for node in world.nodes.values():
+        node.thaw()
+    world.wait_routable(*world.nodes)
+    world.call("plain", calls=20, rate=50).assert_ok()
+
+
+def test_the_end_of_a_call_does_not_wait_for_a_frozen_node_which_gets_its_delete_when_it_is_back(world: World) -> None:
+    calls = world.begin("held", calls=12, rate=100)
+    calls.wait_established()
+    on_rtp2 = [call_id for call_id in calls.call_ids if "rtp2" in world.served(call_id)]
+    assert on_rtp2
+    world.nodes["rtp2"].freeze()
+    wait_until(lambda: world.shown("rtp2")["health"] == "down", "rtp2 is down")
+    since = world.mark()
+    calls.hang_up().assert_ok()
+    assert world.counts(since)["rtp2"] == {}
+    world.nodes["rtp2"].thaw()
+    wait_until(
+        lambda: all("delete" in world.served(call_id).get("rtp2", []) for call_id in on_rtp2),
+        "the deletes that waited reach rtp2",
+    )
+
+
+def test_a_call_whose_node_died_moves_with_its_next_re_invite(world: World) -> None:
+    """Both sides get the new node's address: the scenarios check every SDP."""
+    calls = world.begin("held", calls=12, rate=100)
+    calls.wait_established()
+    on_rtp2 = [call_id for call_id in calls.call_ids if "rtp2" in world.served(call_id)]
+    assert on_rtp2
+    world.nodes["rtp2"].kill()
+    wait_until(lambda: world.shown("rtp2")["health"] == "down", "rtp2 is down")
+    since = world.mark()
+    calls.reinvite()
+    calls.hang_up().assert_ok()
+    for call_id in on_rtp2:
+        ((_, commands),) = world.served(call_id, since).items()
+        assert commands == ["offer", "answer", "delete"]
