@@ -69,8 +69,8 @@ class Reconciler:
         """
         self._state_dir = Path(config.settings.state_dir)
         view = self._state.view()
-        if self.changed():
-            self._refresh()
+        if self.changed() and not self._refresh() and any(s.admin is State.DISABLED for _, s in view):
+            return  # not before a node answers: the module's RPCs might ping one that it does not know as disabled
         rows = module.rows()
         if any(node.url not in rows for node, _ in view):
             self._reload(config)  # somebody has put another table in place
@@ -183,12 +183,13 @@ class Reconciler:
             write_table(self._state_dir, standings)
             self._table = (file_version(path), table(standings))
 
-    def _refresh(self) -> None:
-        """Make this process's list of the module's nodes anew without a ping to any of them."""
+    def _refresh(self) -> bool:
+        """Make this process's list of the module's nodes anew without a ping to any of them, if one node answers."""
         for node, standing in self._state.view():
             if standing.routable and self.prober.answers(node):
                 self._guarded(node, module.refresh)
-                return
+                return True
+        return False
 
     def _guarded(self, node: Node, command: Callable[[Node], object]) -> None:
         """Send a command to a node unless it was taken out of service this moment."""
