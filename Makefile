@@ -1,6 +1,8 @@
-# make demo   everything it needs is set up, then calls run while a node is disabled, reloaded, restarted, enabled
-# make test   everything it needs is set up, then lint, types, unit, contract and real tests
-# make run    the demo's system in the foreground, to try by hand
+# make demo               everything it needs is set up, then calls run while a node is disabled, reloaded, enabled
+# make test               everything it needs is set up, then lint, types, unit, contract and real tests
+# make run LINE=6.0       the demo's system in the foreground, to try by hand
+# make soak LINE=6.0      a long random walk on a real Kamailio; SEED=1 and SECONDS=900 as you like
+# make bench              every performance claim, measured
 
 SHELL := /bin/bash
 PYTHON ?= /usr/bin/python3
@@ -8,12 +10,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 PACKAGES := kamailio kamailio-python3-modules kamailio-sqlite-modules kamailio-utils-modules kamailio-extra-modules \
-	rtpengine-daemon sip-tester python3-venv python3-yaml
+	rtpengine-daemon sip-tester python3-venv python3-yaml mmdebstrap
 
-.PHONY: help setup packages demo run test lint types unit contract real clean
+LINE ?= 5.6
+SEED ?= 1
+SECONDS ?= 900
+
+.PHONY: help setup packages lines demo run test lint types unit contract real soak bench clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -3
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
 
 setup: packages $(VENV)/ready
 
@@ -32,11 +38,15 @@ $(VENV)/ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	touch $@
 
+# The Kamailio lines that the machine does not have itself, in folders under .cache
+lines: setup
+	$(BIN)/python -m tests.lab.lines
+
 demo: setup
-	$(BIN)/python -m tests.lab.demo
+	$(BIN)/python -m tests.lab.demo --line $(LINE)
 
 run: setup
-	$(BIN)/python -m tests.lab.run
+	$(BIN)/python -m tests.lab.run --line $(LINE)
 
 test: setup lint types unit contract real
 
@@ -50,11 +60,21 @@ types: setup
 unit: setup
 	$(BIN)/python -m pytest tests/unit
 
-contract: setup
+contract: lines
 	$(BIN)/python -m pytest tests/contract
 
-real: setup
+real: lines
 	$(BIN)/python -m pytest tests/real
+
+soak: lines
+	$(BIN)/python -m tests.lab.soak --line $(LINE) --seed $(SEED) --seconds $(SECONDS)
+
+$(VENV)/ready-bench: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --group bench
+	touch $@
+
+bench: lines $(VENV)/ready-bench
+	$(BIN)/python -m bench
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

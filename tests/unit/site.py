@@ -1,7 +1,6 @@
 """A site on the stub: nodes.yaml, a state directory, Kamailio with the project's own parameters, and the routes."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +20,7 @@ from KSR.testing import Daemon, Ksr, Routed, SentMessage, SipMessage, Worker
 THREE = {"default": [{"name": f"rtp{number}", "url": f"udp:192.0.2.{number}:2223"} for number in (1, 2, 3)]}
 
 
-FRAGMENTS = Path(__file__).resolve().parents[2] / "kamailio.cfg.d"
-
-
-def modparams(state_dir: Path, *, old: bool) -> Iterator[tuple[str, str, int | str]]:
-    """The module parameters of the project's own kamailio.cfg.d, as Kamailio 5.x (`old`) or 6.x reads them."""
-    text = "".join((FRAGMENTS / f"{name}.cfg").read_text() for name in ("defines", "kemi_rtp", "sip", "rtpengine"))
-    defines = dict(re.findall(r"^#!define (\w+) (.*)$", text, re.MULTILINE)) | {"KEMI_RTP_STATE_DIR": str(state_dir)}
-    if old:
-        text = re.sub(r"#!ifndef KAMAILIO_5\n.*?#!endif", "", text, flags=re.DOTALL)
-    for modules, name, value in re.findall(r'^modparam\("([^"]+)", "(\w+)", (.*)\)$', text, re.MULTILINE):
-        value = re.sub(r"@(\w+)@", lambda found: defines[found[1]], defines.get(value, value))
-        for module in modules.split("|"):
-            if (module, name) != ("app_python3", "load"):
-                yield module, name, value.strip('"') if value.startswith('"') else int(value)
+CONFIG = Path(__file__).resolve().parents[2] / "kamailio.cfg.d" / "kamailio.cfg"
 
 
 class Script:
@@ -55,9 +41,12 @@ class Site:
         self.pings: list[str] = []
         self.deletes: list[tuple[str, bytes]] = []
         self.timer: Worker
-        for module, name, value in modparams(self.state_dir, old=ksr.line.major == 5):
-            ksr.modparam(module, name, value)
-        ksr.define("KEMI_RTP_NODES", f'"{self.nodes_path}"')
+        ksr.configure(
+            CONFIG,
+            KEMI_RTP_NODES=str(self.nodes_path),
+            KEMI_RTP_STATE_DIR=str(self.state_dir),
+            KEMI_RTP_RPC_SOCKET=str(self.rpc_socket),
+        )
         self.write_nodes(THREE)
 
     def write_nodes(self, pools: Mapping[str, Iterable[Mapping[str, object]]], **settings: object) -> None:
