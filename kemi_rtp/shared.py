@@ -6,6 +6,7 @@ nodes.yaml, the registry and the network.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
@@ -106,6 +107,7 @@ def encode_config(config: Config) -> str:
     return json.dumps([[astuple(node) for node in config.nodes], asdict(config.settings)])
 
 
+@functools.lru_cache(maxsize=2)
 def decode_config(value: str | int | None) -> Config:
     """What the key CONFIG holds; no nodes when it has no value yet."""
     if not isinstance(value, str):

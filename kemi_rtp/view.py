@@ -72,6 +72,8 @@ def derive(entries: Iterable[Entry], health: Health, cause: str, now: datetime, 
 
 
 DEFAULTS = Settings()
+MAX_TOLD = 4
+"""Nodes that a reason names at most: it travels in a SIP header."""
 
 
 class View:
@@ -110,7 +112,10 @@ class View:
     def why_none(self, pool: str) -> str:
         """Why a pool has no node for a new call, for people."""
         reasons = [f"{node.name} {standing.reason}" for node, standing in self if node.pool == pool]
-        return "; ".join(reasons) if reasons else f"there is no pool {pool!r} in nodes.yaml"
+        if not reasons:
+            return f"there is no pool {pool!r} in nodes.yaml"
+        more = [f"and {len(reasons) - MAX_TOLD} more"] if len(reasons) > MAX_TOLD else []
+        return "; ".join(reasons[:MAX_TOLD] + more)
 
 
 def _pool(members: list[tuple[Node, Standing]]) -> Pool:
@@ -153,11 +158,14 @@ def standing_of(get: Get, node: Node, now: datetime, *, stale: bool = False) -> 
         for key in (node.name, node.url)
         if isinstance(value := get(shared.admin_key(key)), str) and value
     ]
-    health, cause = decode_health(get(shared.health_key(node.url)))
-    if stale and health is Health.DOWN:
-        health, cause = Health.UNKNOWN, ""
+    health = get(shared.health_key(node.url))
     cooling = get(shared.cool_key(node.url))
-    return derive(entries, health, cause, now, str(cooling or ""))
+    if not entries and not cooling and health == _UP:  # as it is with nearly all of a thousand nodes
+        return _IN_SERVICE
+    state, cause = decode_health(health)
+    if stale and state is Health.DOWN:
+        state, cause = Health.UNKNOWN, ""
+    return derive(entries, state, cause, now, str(cooling or ""))
 
 
 AWAITED = "no answer yet since it came into service"
@@ -175,3 +183,7 @@ def decode_health(value: str | int | None) -> tuple[Health, str]:
         return Health.UNKNOWN, ""
     health, cause = json.loads(value)
     return Health(health), cause
+
+
+_UP = encode_health(Health.UP, "")
+_IN_SERVICE = derive((), Health.UP, "", datetime.min)
