@@ -215,8 +215,8 @@ def store(transaction: Transaction, config: Config, node: Node, entry: Entry) ->
     before = matching(transaction.entries, node)
     current = max((e.state for old in before if (e := old.at(utc_now()))), key=lambda s: s.strictness, default=None)
     after = decide(transaction.entries, entry, config.nodes)
-    if entry.state is State.ENABLED and (not before or (entry.until and not matching(after, node))):
-        out.print(f"{node.name} is enabled, and was before; nothing is to come back after a time", markup=False)
+    if entry.state is State.ENABLED and not before:
+        out.print(f"{node.name} is enabled, and was before", markup=False)
         return False
     change = Change(
         entry.since or utc_now(),
@@ -226,7 +226,7 @@ def store(transaction: Transaction, config: Config, node: Node, entry: Entry) ->
         entry.reason,
         entry.by,
         "command",
-        entry.until,
+        entry.until if matching(after, node) else None,
     )
     transaction.write(after, [change])
     return True

@@ -392,3 +392,14 @@ def test_enabling_a_node_leaves_the_one_that_now_has_its_old_name_or_url_as_it_i
     assert {name: node["admin"] for name, node in shown(site).items()} == {"rtp1": "disabled", "rtp2": "disabled"}
     assert site.cli("enable", "rtp1").exit_code == cli.DONE
     assert {name: node["admin"] for name, node in shown(site).items()} == {"rtp1": "enabled", "rtp2": "disabled"}
+
+
+def test_enable_for_a_time_ends_a_timed_decision_that_covers_nothing(site: Site) -> None:
+    """There is nothing to go back to afterwards, so it is enabled for good."""
+    site.start()
+    site.tick()
+    assert site.cli("disable", "rtp2", "--reason", "r", "--for", "1h").exit_code == cli.DONE
+    assert site.cli("enable", "rtp2", "--for", "10m").exit_code == cli.DONE
+    assert shown(site)["rtp2"]["admin"] == "enabled"
+    assert site.registry.load().entries == {}
+    assert site.registry.history()[-1].until is None
