@@ -1,12 +1,13 @@
 """Calls between a SIPp caller and a SIPp callee, taken as one thing."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TypedDict, Unpack
 
 from .ports import Address
-from .process import wait_until
+from .process import TimedOutError, wait_until
 from .sipp import Result, Sipp
 
 # Kind of call: the caller's scenario and the callee's; a caller that is never put through has no callee.
@@ -167,6 +168,9 @@ class Calls:
         self.caller.wait()
         if self.callee:
             self.callee.finish()
+            # Its counts are whole when it ends, which calls that failed at the caller may keep it from.
+            with contextlib.suppress(TimedOutError):
+                self.callee.process.wait(5)
         return self.wait()
 
     def stop(self) -> None:

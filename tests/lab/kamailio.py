@@ -111,9 +111,7 @@ class Kamailio:
             return all(is_udp_bound(address) for address in self.listen) and self._answers()
 
         wait_until(is_ready, f"Kamailio is ready (log: {self.process.log})", timeout)
-        listed = self.rpc("core.ps")
-        assert isinstance(listed, list)
-        self.processes.update(zip(listed[::2], listed[1::2], strict=True))
+        wait_until(self._lists_its_processes, "Kamailio lists all its processes")
 
     def stop(self) -> None:
         """SIGTERM, and SIGKILL for what is left after a while."""
@@ -162,6 +160,13 @@ class Kamailio:
         if "error" in answer:
             raise RpcError(method, answer["error"]["code"], answer["error"]["message"])
         return answer["result"]
+
+    def _lists_its_processes(self) -> bool:
+        """Whether `core.ps` is complete: the first processes work while the last are being forked."""
+        listed = self.rpc("core.ps")
+        assert isinstance(listed, list)
+        self.processes.update(zip(listed[::2], listed[1::2], strict=True))
+        return self.process.pids() <= self.processes.keys()
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError, RpcError):

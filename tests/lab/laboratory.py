@@ -134,9 +134,23 @@ class Laboratory:
     # The rtpengine module's own RPCs
 
     def native(self, method: str, *parameters: object) -> object:
-        """An RPC of the rtpengine module: `native("enable", url, 0)`. Raises kamailio.RpcError."""
+        """An RPC of the rtpengine module: `native("enable", url, 0)`. Raises kamailio.RpcError.
+
+        Typed again while Kamailio, just started, says that it is still initializing.
+        """
+        answers: list[object] = []
+
+        def is_answered() -> bool:
+            try:
+                answers.append(self.kamailio.rpc(f"rtpengine.{method}", *parameters))
+            except RpcError as refusal:
+                if "Initializing" not in refusal.message:
+                    raise
+            return bool(answers)
+
         with self.wire.operator_at_work() if self.wire else nullcontext():
-            return self.kamailio.rpc(f"rtpengine.{method}", *parameters)
+            wait_until(is_answered, f"Kamailio takes rtpengine.{method}")
+        return answers[0]
 
     def native_state(self, name: str) -> dict[str, Any]:
         """What `rtpengine.show` says of a node, as it says it: the fields differ between 5.x and 6.x."""

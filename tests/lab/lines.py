@@ -99,8 +99,9 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 
 def _line(name: str, root: Path) -> Line:
     places = (f"LAB_TEMPORARY={tempfile.gettempdir()}", f"LAB_CHECKOUT={CHECKOUT}")
-    # The checkout is read-only there, so Python keeps its compiled files elsewhere.
-    enter = ("env", *places, "PYTHONPYCACHEPREFIX=/var/cache/python", "sh", "-euc", _ENTER, "enter")
+    # The checkout is read-only there, so Python keeps its compiled files in the line's folder.
+    compiled = ("PYTHONPYCACHEPREFIX=/var/cache/python", "PYTHONDONTWRITEBYTECODE=")
+    enter = ("env", *places, *compiled, "sh", "-euc", _ENTER, "enter")
     return Line(name, ("unshare", "--mount", "--", *enter, str(root), "/usr/sbin/kamailio"))
 
 

@@ -67,11 +67,13 @@ def decide(decisions: Decisions, new: Decision, places: Iterable[Place], now: fl
     """
     about = Place(new.node, new.url)
     old = [decision for decision in at(decisions, now).values() if decision.speaks_of(about)]
+    old.sort(key=lambda decision: (-STATES.index(decision.state), decision.until is not None))
     kept = {name: decision for name, decision in at(decisions, now).items() if decision not in old}
     for decision in old:
         for other in places:
             if other.name != new.node and other.name not in kept and decision.speaks_of(other):
-                kept[other.name] = replace(decision, node=other.name, url=other.url)
+                then = decision.then and replace(decision.then, node=other.name)
+                kept[other.name] = replace(decision, node=other.name, url=other.url, then=then)
     durable = [base for decision in old if (base := decision if decision.until is None else decision.then)]
     if new.until is not None and durable:
         base = max(durable, key=lambda decision: STATES.index(decision.state))
@@ -117,7 +119,8 @@ class People:
         known = any(decision.speaks_of(about) for decision in at(self.registry, now).values())
         if new.state == ENABLED and not known:
             return  # nothing to do
-        self._perhaps.append(self.registry)
+        places = list(places)
+        self._perhaps += [self.registry, *(decide(decisions, new, places, now) for decisions in self._perhaps)]
         self.registry = self._good = decide(self.registry, new, places, now)
         self.is_faulty = False
         self._commanded = {place: decision for place, decision in self._commanded.items() if not new.speaks_of(place)}
@@ -145,9 +148,10 @@ class People:
         self.is_faulty = registry is None and good is not None
         self._commanded.clear()
 
-    def adopt(self, place: Place, now: float) -> None:
+    def adopt(self, place: Place, places: Iterable[Place], now: float) -> None:
         """A native disable has become a decision."""
-        self.registry = self._good = decide(self.registry, Decision(*place, DISABLED), (), now)
+        self._perhaps.append(self.registry)
+        self.registry = self._good = decide(self.registry, Decision(*place, DISABLED), places, now)
         self.is_faulty = False
 
     def tick(self) -> None:
@@ -162,5 +166,6 @@ class People:
         if place in self._commanded:
             return {decided}
         states = {decided, *(state_of(decisions, place, now) for decisions in self._perhaps)}
+        # A command for a node of a nodes.yaml that is not in force yet holds for all that have its name or URL.
         least = [left.state for d in self._commanded.values() if d.speaks_of(place) and (left := d.at(now))]
-        return {state for state in states if all(STATES.index(state) >= STATES.index(one) for one in least)} or states
+        return {max(state, *least, key=STATES.index) if least else state for state in states}

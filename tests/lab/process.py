@@ -110,7 +110,7 @@ class Process:
         self._send_group(signal.SIGKILL)
         self._popen.wait()
         # Children that lost their parent may be left to init as zombies for a while, which hold no socket any more.
-        wait_until(lambda: not self._group_lives(), f"all processes of {self.name} are gone")
+        wait_until(lambda: not self.pids(), f"all processes of {self.name} are gone")
 
     def output(self, since: int = 0) -> str:
         """What it wrote, from byte `since` of its log on (see `mark`)."""
@@ -129,13 +129,14 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._popen.pid, number)
 
-    def _group_lives(self) -> bool:
-        assert self._popen is not None
+    def pids(self) -> set[int]:
+        """It and the processes of its session's group that live; zombies do not."""
+        found: set[int] = set()
         for folder in Path("/proc").iterdir():
-            if folder.name.isdecimal():
+            if folder.name.isdecimal() and self._popen is not None:
                 with contextlib.suppress(OSError):
                     # After the name in brackets: state, parent, process group (proc(5)).
                     state, _, group = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
                     if int(group) == self._popen.pid and state not in "ZX":
-                        return True
-        return False
+                        found.add(int(folder.name))
+        return found

@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "situation(name): row of the table at the end that this test fills")
+    config.addinivalue_line("markers", "situation(name, side): the cell of the table at the end that this test fills")
     config.addinivalue_line("markers", "xdist_group(name): what pytest-xdist runs on one worker, if it is there")
 
 
@@ -54,18 +54,16 @@ def kamailio_line(request: pytest.FixtureRequest) -> Line:
 
 
 @pytest.fixture
-def observe(request: pytest.FixtureRequest, kamailio_line: Line) -> Callable[[str, str], None]:
-    """Note for the table what has been seen: `observe("stock", "the mark is lost")`, side `stock` or `kemi_rtp`.
-
-    The row is that of the test's `@pytest.mark.situation`.
-    """
+def observe(request: pytest.FixtureRequest, kamailio_line: Line) -> Callable[[str], None]:
+    """Note for the table what has been seen, in words; the row and the side are those of `@pytest.mark.situation`."""
     marker = request.node.get_closest_marker("situation")
     assert marker is not None, "a test that observes needs @pytest.mark.situation"
-    version = kamailio_line.version()
+    situation, side = marker.args
+    noted = Observation(situation, kamailio_line.version(), side, "")
+    request.node.user_properties.append((_OBSERVED, list(noted)))
 
-    def note(side: str, words: str) -> None:
-        observation = Observation(marker.args[0], version, side, words)
-        request.node.user_properties.append((_OBSERVED, list(observation)))
+    def note(words: str) -> None:
+        request.node.user_properties.append((_OBSERVED, list(noted._replace(words=words))))
 
     return note
 
@@ -75,7 +73,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     observations: dict[Observation, None] = {}
     for report in reports:
         found = [Observation(*values) for name, values in getattr(report, "user_properties", []) if name == _OBSERVED]
-        observations.update(dict.fromkeys(one.spoilt() if report.failed else one for one in found))
+        observations.update(dict.fromkeys(one._replace(words="TEST FAILED") if report.failed else one for one in found))
     if observations:
         terminalreporter.section("what happens to a node that an operator took out")
         terminalreporter.write_line(render(list(observations)))

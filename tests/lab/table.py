@@ -8,16 +8,12 @@ SIDES = ("stock", "kemi_rtp")
 
 
 class Observation(NamedTuple):
-    """What a test saw: in which situation, on which version, of `stock` or `kemi_rtp`, in words."""
+    """What a test saw: in which situation, on which version, of `stock` or `kemi_rtp`, in words (none: only begun)."""
 
     situation: str
     version: str
     side: str
     words: str
-
-    def spoilt(self) -> "Observation":
-        """The same when its test failed."""
-        return self._replace(words=f"TEST FAILED ({self.words})")
 
 
 def rows(observations: Sequence[Observation]) -> list[tuple[str, ...]]:
@@ -25,7 +21,8 @@ def rows(observations: Sequence[Observation]) -> list[tuple[str, ...]]:
     cells: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
     for one in observations:
         cell = cells.setdefault((one.situation, one.version), {side: {} for side in SIDES})
-        cell[one.side][one.words] = None
+        if one.words:
+            cell[one.side][one.words] = None
     order = list(dict.fromkeys(one.situation for one in observations))
     return [
         (*key, *("; ".join(cells[key][side]) or "-" for side in SIDES))

@@ -28,7 +28,7 @@ OPERATOR = "operator"  # a native RPC that somebody typed
 KEMI_RTP = "kemi_rtp"  # everything else: its pings, and all that it has the module send
 
 # A cookie, then a dictionary (rtpengine, docs/ng_control_protocol.md).
-_COMMAND = re.compile(rb"[^ ]+ d.*?7:command(\d+):(\w+)", re.DOTALL)
+_COMMAND = re.compile(rb"([^ ]+) d.*?7:command(\d+):(\w+)", re.DOTALL)
 _TIMERS = ("timer", "slow timer", "secondary timer")
 _RPC = "JSONRPCS DATAGRAM"
 
@@ -45,12 +45,14 @@ class Sent:
     command: str
     sender: str
     process: str
+    cookie: str  # tells the module's packets from the pings of kemi_rtp's own prober
 
 
 @dataclass(frozen=True)
 class _Packet:
     node: str
     command: str
+    cookie: str
     pid: int | None
     during_rpc: bool
 
@@ -113,13 +115,13 @@ class Wire:
             self._read(during_rpc=False)
 
     def _told(self, packet: _Packet) -> Sent:
-        process = "unknown" if packet.pid is None else self._processes.get(packet.pid, "unknown")
+        process = "unknown" if packet.pid is None else self._processes.get(packet.pid, f"unknown {packet.pid}")
         sender = KEMI_RTP
         if process in _TIMERS:
             sender = TIMER
         elif process == _RPC and packet.during_rpc:
             sender = OPERATOR
-        return Sent(packet.node, packet.command, sender, process)
+        return Sent(packet.node, packet.command, sender, process, packet.cookie)
 
     def _read_on(self) -> None:
         while not self._ended.is_set():
@@ -140,11 +142,14 @@ class Wire:
     def _take(self, packet: bytes) -> None:
         header = 4 * (packet[0] & 0xF)  # of IP; that of UDP has 8 bytes
         source, target = struct.unpack_from("!HH", packet, header)
+        if target not in self._nodes:
+            return  # came before the filter was in place
         found = _COMMAND.match(packet, header + 8)
-        command = found[2][: int(found[1])].decode() if found else "unknown"
+        cookie, command = (found[1].decode(), found[3][: int(found[2])].decode()) if found else ("", "unknown")
         if not Path(f"/proc/{self._owners.get(source)}").exists():
             self._find_owners()
-        self._packets.append(_Packet(self._nodes[target], command, self._owners.get(source), self._during_rpc))
+        pid = self._owners.get(source)
+        self._packets.append(_Packet(self._nodes[target], command, cookie, pid, self._during_rpc))
 
     def _find_owners(self) -> None:
         """Look up which process of a Kamailio owns which UDP port (proc(5), /proc/net/udp)."""
@@ -155,11 +160,9 @@ class Wire:
             with contextlib.suppress(OSError):
                 if (folder / "comm").read_text().strip() != "kamailio":
                     continue
-                for descriptor in (folder / "fd").iterdir():
-                    target = os.readlink(descriptor)
+                for inode in _sockets(folder / "fd"):
                     # One that was there before a fork is the child's too: the higher id is the later process.
-                    if target.startswith("socket:["):
-                        owners[target[8:-1]] = max(int(folder.name), owners.get(target[8:-1], 0))
+                    owners[inode] = max(int(folder.name), owners.get(inode, 0))
         self._owners = {
             int(fields[1].rpartition(":")[2], 16): owners[fields[9]]
             for line in Path("/proc/net/udp").read_text().splitlines()[1:]
@@ -177,3 +180,12 @@ class Wire:
         self._socket.setsockopt(
             socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(buffer))
         )
+
+
+def _sockets(descriptors: Path) -> Iterator[str]:
+    """The inodes of a process's sockets; it may close and open files meanwhile."""
+    for descriptor in descriptors.iterdir():
+        with contextlib.suppress(OSError):
+            target = os.readlink(descriptor)
+            if target.startswith("socket:["):
+                yield target.removeprefix("socket:[").removesuffix("]")

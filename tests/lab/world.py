@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from click.testing import CliRunner
+
+from kemi_rtp import cli
 
 from .kamailio import MACHINE, Kamailio, Line
 from .laboratory import CHECKOUT, Laboratory
@@ -109,8 +112,10 @@ class World(Laboratory):
         return done.stdout
 
     def show(self) -> dict[str, Any]:
-        """`kemi-rtp show --json`, read."""
-        shown: dict[str, Any] = json.loads(self.command("show", "--json"))
+        """`kemi-rtp show --json`, read. In this process: it changes nothing, and tests look often."""
+        done = CliRunner().invoke(cli.main, ["--nodes", str(self.nodes_file), "show", "--json"])
+        assert done.exit_code == 0, f"kemi-rtp show: {done.exit_code}\n{done.output}"
+        shown: dict[str, Any] = json.loads(done.stdout)
         return shown
 
     def shown(self, name: str) -> dict[str, Any]:
@@ -127,4 +132,4 @@ class World(Laboratory):
             nodes = self.show()["nodes"]
             return set(names) <= {node["name"] for node in nodes if node["routable"]}
 
-        wait_until(are_routable, f"{', '.join(names)} are routable", timeout, interval=0.1)
+        wait_until(are_routable, f"{', '.join(names)} are routable", timeout, interval=0.05)

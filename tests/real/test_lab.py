@@ -47,7 +47,7 @@ def test_the_wire_tells_every_packet_and_its_sender(world: World) -> None:
         since, captured = world.mark(), wire.mark()
         world.call("plain", calls=20, rate=50).assert_ok()
         world.native("ping", world.nodes["rtp1"].url)
-        assert wire.counts("rtp1", captured, OPERATOR) == {"ping": 1}
+        assert wire.counts("rtp1", captured, OPERATOR).keys() == {"ping"}
         for name, counts in world.counts(since).items():
             sent = wire.sent(name, captured)
             assert "unknown" not in {one.process for one in sent}, sent

@@ -14,7 +14,7 @@ from tests.lab.stock import Stock
 
 from . import situations
 
-Observe = Callable[[str, str], None]
+Observe = Callable[[str], None]
 KNOWN = ("5.6.3", "6.0.1")
 
 
@@ -63,17 +63,17 @@ def conclude(stock: Stock, observe: Observe, *, lost: bool, back: bool, known: t
     """Write down what was seen, and insist on it where it is known; `known`: the versions that have the fault."""
     version = stock.kamailio.line.version()
     if lost and back:
-        observe("stock", "the mark is lost, it takes calls")
+        observe("the mark is lost, it takes calls")
     elif lost:
-        observe("stock", "the mark is lost, it takes no calls")
+        observe("the mark is lost, it takes no calls")
     else:
-        observe("stock", "stays out" if version in KNOWN else "mended: stays out")
+        observe("stays out" if version in KNOWN else "mended: stays out")
     assert lost or not back, "it takes calls though the module holds it for permanently disabled"
     if version in KNOWN:
         assert (lost, back) == (version in known, version in known), f"Kamailio {version}: {lost=}, {back=}"
 
 
-@pytest.mark.situation(situations.TIMER)
+@pytest.mark.situation(situations.TIMER, "stock")
 def test_the_ping_timer_brings_a_disabled_node_back(stock: Stock, observe: Observe) -> None:
     """Kamailio issue 4247, on 6.0.1: `disabled: 1` is lost while it is down, and it is `active: 1` once it is up."""
     stock.nodes["rtp2"].stop()
@@ -86,13 +86,13 @@ def test_the_ping_timer_brings_a_disabled_node_back(stock: Stock, observe: Obser
     stock.nodes["rtp2"].start()
     pass_timer_pings(stock)
     if not stock.has_ping_timer:
-        observe("stock", "has no ping timer")
+        observe("has no ping timer")
     back = takes_calls_again(stock) if lost else takes_calls(stock)
     assert stock.is_active("rtp2") is back
     conclude(stock, observe, lost=lost, back=back, known=("6.0.1",))
 
 
-@pytest.mark.situation(situations.PING)
+@pytest.mark.situation(situations.PING, "stock")
 def test_a_ping_by_hand_brings_a_disabled_node_back(stock: Stock, observe: Observe) -> None:
     """`rtpengine.ping all` while it is down: 5.6.3 (`1(permanent)` becomes `1`), 6.0.1, and 6.1.5 too."""
     stock.nodes["rtp2"].stop()
@@ -104,7 +104,7 @@ def test_a_ping_by_hand_brings_a_disabled_node_back(stock: Stock, observe: Obser
     conclude(stock, observe, lost=lost, back=back, known=KNOWN)
 
 
-@pytest.mark.situation(situations.RELOAD)
+@pytest.mark.situation(situations.RELOAD, "stock")
 def test_a_reload_forgets_a_disable(stock: Stock, observe: Observe) -> None:
     """`rtpengine.reload`: what the database says replaces what the operator said."""
     disable(stock)
@@ -113,7 +113,7 @@ def test_a_reload_forgets_a_disable(stock: Stock, observe: Observe) -> None:
     conclude(stock, observe, lost=lost, back=takes_calls(stock), known=KNOWN)
 
 
-@pytest.mark.situation(situations.RESTART)
+@pytest.mark.situation(situations.RESTART, "stock")
 def test_a_restart_forgets_a_disable(stock: Stock, observe: Observe) -> None:
     disable(stock)
     stock.kamailio.restart()
@@ -121,10 +121,10 @@ def test_a_restart_forgets_a_disable(stock: Stock, observe: Observe) -> None:
     conclude(stock, observe, lost=lost, back=takes_calls(stock), known=KNOWN)
 
 
-@pytest.mark.situation(situations.ENABLE)
+@pytest.mark.situation(situations.ENABLE, "stock")
 def test_an_enable_by_hand_leaves_no_trace_of_the_disable(stock: Stock, observe: Observe) -> None:
     """That the node takes calls is what was asked for; that somebody else had a reason, nobody is told."""
     disable(stock)
     stock.native("enable", stock.nodes["rtp2"].url, 1)
     assert takes_calls(stock)
-    observe("stock", "it takes calls, whoever disabled it")
+    observe("it takes calls, whoever disabled it")
