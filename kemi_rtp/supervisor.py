@@ -87,12 +87,12 @@ class Supervisor:
     def start(self) -> None:
         """Before any other module starts: check the files and write the module's table. Raises StartError."""
         try:
-            self._nodes_version = file_version(self._nodes_path)
+            self._nodes_version = _version(self._nodes_path)
             self._config = nodes.load(self._nodes_path)
             self._check_places()
             self._state_dir.mkdir(parents=True, exist_ok=True)
             registry = Registry(self._state_dir)
-            self._registry_version = file_version(registry.path)
+            self._registry_version = _version(registry.path)
             loaded = registry.load()
             self._entries = loaded.entries
             if loaded.problem:
@@ -166,7 +166,7 @@ class Supervisor:
     # --- nodes.yaml --------------------------------------------------------------------------------------------------
 
     def _pick_up_nodes(self) -> None:
-        version = file_version(self._nodes_path)
+        version = _version(self._nodes_path)
         if version == self._nodes_version:
             return
         self._nodes_version = version
@@ -193,11 +193,13 @@ class Supervisor:
             return
         if not self._reconciler.provide(self._staged):
             return
-        self._config, self._staged = self._staged, None
-        self._state.put_config(self._config)
-        self._state.put_admin(self._entries.values(), self._config.nodes)
-        self._state.touch()
-        log(KSR.notice, f"{len(self._config.nodes)} nodes are in force")
+        # Under the registry's lock, with what it holds now: a command may have published more than was picked up here.
+        with contextlib.suppress(RegistryBusyError), Registry(self._state_dir).exclusive(timeout=0) as transaction:
+            self._config, self._staged = self._staged, None
+            self._state.put_config(self._config)
+            self._state.put_admin(transaction.entries.values(), self._config.nodes)
+            self._state.touch()
+            log(KSR.notice, f"{len(self._config.nodes)} nodes are in force")
 
     def _serve_reload(self) -> None:
         """Answer a request of `kemi-rtp reload`, when all that it asks for is in force or refused."""
@@ -207,7 +209,7 @@ class Supervisor:
         try:
             if request != self._reload_begun:
                 self._reload_begun = request
-                self._nodes_version = file_version(self._nodes_path)
+                self._nodes_version = _version(self._nodes_path)
                 self._reload_text = self._load_nodes()
                 self._registry_version = None
                 self._pick_up_registry()
@@ -226,7 +228,7 @@ class Supervisor:
     def _pick_up_registry(self) -> None:
         """Publish edits of the registry made by hand, and store the end of decisions whose time is over."""
         registry = Registry(self._state_dir)
-        version = file_version(registry.path)
+        version = _version(registry.path)
         now = utc_now()
         over = any(entry.at(now) is not entry for entry in self._entries.values())
         if version == self._registry_version and not over:
@@ -242,7 +244,7 @@ class Supervisor:
                 self._entries = transaction.entries
                 self._state.put_admin(self._entries.values(), self._config.nodes)
                 self._state.touch()
-                self._registry_version = file_version(registry.path)
+                self._registry_version = _version(registry.path)
         except RegistryBusyError:
             pass  # a command is at work; it publishes its change itself, and the next tick comes soon
 
@@ -259,7 +261,7 @@ class Supervisor:
                 self._state.put_admin(self._entries.values(), self._config.nodes)
                 self._state.put_mark(node, marked=True)
                 self._state.touch()
-                self._registry_version = file_version(Registry(self._state_dir).path)
+                self._registry_version = _version(Registry(self._state_dir).path)
         except RegistryBusyError:
             return  # a command is at work; the mark is still there at the next tick
         log(
@@ -319,3 +321,14 @@ def _difference(old: Config, new: Config) -> str:
     parts += [f"changed {name}" for name, node in after.items() if name in before and before[name] != node]
     parts += ["changed settings"] if old.settings != new.settings else []
     return ", ".join(parts) or "in force already, nothing has changed"
+
+
+def _version(path: Path) -> object:
+    """The version of a file; one that changed this very moment counts as changed at the next look too.
+
+    Its time is no finer than the kernel's clock tick: another change within the same tick would not show.
+    """
+    version = file_version(path)
+    if isinstance(version, tuple) and time.time_ns() - version[0] < 50_000_000:
+        return (*version, time.time_ns())
+    return version

@@ -267,3 +267,16 @@ def test_calls_are_counted_per_node(site: Site) -> None:
         node.name: site.routes(worker).shared.get(f"calls:{node.url}") for node, _ in site.routes(worker).shared.view()
     }
     assert counted == {name: len(site.daemon(name).commands("offer")) for name in ("rtp1", "rtp2", "rtp3")}
+
+
+def test_an_edit_of_nodes_yaml_never_takes_back_what_a_command_has_just_published(site: Site) -> None:
+    """The timer may not have picked the command's change up yet: it publishes under the registry's lock, and anew."""
+    site.start()
+    site.tick(12)
+    supervisor = site.routes(site.timer).supervisor
+    site.disable("rtp2")
+    site.write_nodes({"default": [*THREE["default"][1:]]})
+    supervisor._pick_up_nodes()
+    supervisor._put_in_force()
+    assert names(site) == ["rtp2", "rtp3"]
+    assert admin(site)["rtp2"] == "disabled"
