@@ -26,6 +26,7 @@ OUTAGE = 3.0  # seconds, of all nodes
 QUICK = {"calls": 400, "fewer": 400, "fault_at": 1.0, "outage": 1.0}
 FULL = {"calls": 3000, "fewer": 1500, "fault_at": FAULT_AT, "outage": OUTAGE}
 SIDES = ("stock", "kemi_rtp")
+QUICK_MS = 10.0
 HALF_A_TRY_MS = product.one_try_ms() // 2
 
 
@@ -135,8 +136,9 @@ def _figures(calls: Calls, fault_at: float, back_at: float | None) -> dict[str, 
     if back_at is not None:
         figures["failed_when_back"] = sum(begin > back_at for begin in calls.failed)
         figures["last_failed_s_after_back"] = max([begin - back_at for begin in calls.failed] + [0.0])
-    # For the plot: begin in seconds, setup in milliseconds
-    figures["setups"] = [(round(begin, 2), round(ms, 1)) for begin, ms in calls.setups]
+    # For the plot, seconds and milliseconds: every slow call, and some of those that were as quick as always.
+    shown = [pair for number, pair in enumerate(calls.setups) if pair[1] > QUICK_MS or number % 5 == 0]
+    figures["setups"] = [(round(begin, 2), round(ms, 1)) for begin, ms in shown]
     return figures
 
 

@@ -21,6 +21,8 @@ from rich.console import Console, RenderableType
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
+_NUMBERS = re.compile(r"\[[-\d.,e\s\[\]]+\]")  # lists of nothing but numbers, which JSON is to keep on a line
+
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The value that `share` of the values do not exceed (nearest rank); NaN when there are none."""
@@ -102,7 +104,8 @@ class Run:
             "budgets": [{**asdict(budget), "met": budget.met} for budget in result.budgets],
             "data": result.data,
         }
-        path.write_text(json.dumps(document, indent=1) + "\n")
+        text = json.dumps(document, indent=1)
+        path.write_text(_NUMBERS.sub(lambda found: re.sub(r"\s+", " ", found[0]), text) + "\n")
         return path
 
 

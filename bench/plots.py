@@ -160,9 +160,11 @@ def _growth(pyplot: Any, document: dict[str, Any], folder: Path) -> Any:
     figure, axes = pyplot.subplots(rows, 2, figsize=(10, 2.5 * rows + 0.3), layout="constrained", squeeze=False)
     for (title, unit, over, lines), axis in zip(curves, axes.flat, strict=False):
         for label, of, color in lines:
-            axis.plot([int(size) for size in of], list(of.values()), marker="o", markersize=4, label=label, color=color)
+            sizes = sorted(of, key=int)
+            values = [of[size] for size in sizes]
+            axis.plot([int(size) for size in sizes], values, marker="o", markersize=4, label=label, color=color)
         axis.set_xscale("log")
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.15 * max(value for _, of, _ in lines for value in of.values()))
         axis.set_title(title)
         axis.set_ylabel(unit)
         axis.set_xlabel(over)

@@ -70,7 +70,7 @@ class Reconciler:
         self._state_dir = Path(config.settings.state_dir)
         view = self._state.view()
         if self.changed() and not self._refresh() and any(s.admin is State.DISABLED for _, s in view):
-            return  # not before a node answers: the module's RPCs might ping one that it does not know as disabled
+            return  # the module's RPCs might ping a node that it does not know as disabled
         rows = module.rows()
         if any(node.url not in rows for node, _ in view):
             self._reload(config)  # somebody has put another table in place
@@ -184,12 +184,15 @@ class Reconciler:
             self._table = (file_version(path), table(standings))
 
     def _refresh(self) -> bool:
-        """Make this process's list of the module's nodes anew without a ping to any of them, if one node answers."""
-        for node, standing in self._state.view():
-            if standing.routable and self.prober.answers(node):
-                self._guarded(node, module.refresh)
-                return True
-        return False
+        """Make this process's list of the module's nodes anew without a ping to any of them; False when none is left.
+
+        A node that answers is best; another one costs this process a module timeout, and no SIP worker anything.
+        """
+        left = [node for node, standing in self._state.view() if standing.admin is not State.DISABLED]
+        if not left:
+            return False
+        self._guarded(next(filter(self.prober.answers, left), left[0]), module.refresh)
+        return True
 
     def _guarded(self, node: Node, command: Callable[[Node], object]) -> None:
         """Send a command to a node unless it was taken out of service this moment."""

@@ -20,7 +20,7 @@ MAX_NODES = 3
 MAX_WAITING_ON_SLOW = 2
 """Workers that wait at a time, whatever for, for a node that has answered none for a while (or `max_waiting`)."""
 SLOW_MS = 200
-SLOW_FOR_DELETES_MS = 20
+SLOW_FOR_NEW_CALLS_MS = SLOW_FOR_DELETES_MS = 20
 """Milliseconds without an answer to any of those that wait, after which a node is slow."""
 MAX_REFUSALS = 2
 """Nodes that may refuse an offer before the fault is taken to be the offer's own."""
@@ -76,7 +76,7 @@ class Relay:
         bound = node = self._bound(view, call_id)
         if bound is None and not reanchor and _in_dialog() and self._had_node(call_id):
             return Outcome(481, "the media node of this call is out of service")
-        attempt = _Attempt(bound)
+        attempt = _Attempt(bound, self._state.silent_for)
         while len(attempt.tried) < MAX_NODES:
             if node is None:
                 node = self._choose(view, pool, call_id, attempt)
@@ -273,6 +273,7 @@ class _Attempt:
     """How far an offer has come: set ids of nodes tried, busy and full, and the nodes that refused it."""
 
     bound: Node | None
+    silent_for: Callable[[int], int]
     tried: set[int] = field(default_factory=set)
     busy: set[int] = field(default_factory=set)
     full: set[int] = field(default_factory=set)
@@ -287,7 +288,9 @@ class _Attempt:
 
         def takes_new_call(standing: Standing, waiting: int) -> Reply | None:
             if standing.routable:
-                return Reply.BUSY if limit is not None and waiting > limit else None
+                # Busy is no reason by itself to leave a node, and even its tier: only when it answers nobody, too.
+                slow = limit is not None and waiting > limit and self.silent_for(node.set_id) > SLOW_FOR_NEW_CALLS_MS
+                return Reply.BUSY if slow else None
             # A last resort must not cost more than one worker at a time.
             return Reply.WITHDRAWN if not standing.last_resort or waiting > 1 else None
 

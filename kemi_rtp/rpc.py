@@ -68,8 +68,7 @@ class Rpc:
 
     def in_flight(self) -> dict[str, str]:
         """What each process of Kamailio is sending now, if anything: shared.BUSY notes by process."""
-        others = (shared.VIEW_PREFIX, shared.WAITING_PREFIX, shared.ANSWERED_PREFIX)
-        return {key: note for key, note in self._notes().items() if not key.startswith(others)}
+        return {key: note for key, note in self._notes().items() if not key.startswith(shared.VIEW_PREFIX)}
 
     def generations(self) -> dict[str, str]:
         """The generation of the view that each process of Kamailio last built."""

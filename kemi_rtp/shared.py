@@ -21,11 +21,11 @@ STATE = "kemi_rtp"
 CALLS = "kemi_rtp_calls"
 """htable: Call-ID to set id of the node that the call's media is on; items expire."""
 BUSY = "kemi_rtp_busy"
-"""htable: process id to a note of what it is sending, so that no two notes of a process are the same. Beside it
-``view:`` process id to the generation of the view that it last built, ``waiting:`` set id to the number of processes
-that are sending to its node, ``answered:`` set id to the time of the node's last answer, or of the first
-command since it was idle."""
-
+"""htable: process id to a note of what it is sending, so that no two notes of a process are the same; and
+``view:`` process id to the generation of the view that it last built. Small: the kemi-rtp command reads it whole."""
+WAITING = "kemi_rtp_waiting"
+"""htable: ``waiting:`` set id to the number of processes that are sending to its node, ``answered:`` set id to the
+time of the node's last answer, or of the first command since it was idle."""
 DELETES = "kemi_rtp_deletes"
 """htable: deletes that wait for their node; items expire."""
 
@@ -48,12 +48,12 @@ ANSWERED_PREFIX = "answered:"
 
 
 def waiting_key(set_id: int) -> str:
-    """In BUSY: key of the number of processes that are sending to the node of a set."""
+    """In WAITING: key of the number of processes that are sending to the node of a set."""
     return f"{WAITING_PREFIX}{set_id}"
 
 
 def answered_key(set_id: int) -> str:
-    """In BUSY: key of the time of the last answer of the node of a set, or of the first command since it was idle."""
+    """In WAITING: key of the time of the last answer of a set's node, or of the first command since it was idle."""
     return f"{ANSWERED_PREFIX}{set_id}"
 
 

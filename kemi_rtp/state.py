@@ -66,7 +66,7 @@ class SharedState:
         for node in config.nodes:
             for table, key in (
                 (shared.STATE, shared.calls_key(node.url)),
-                (shared.BUSY, shared.waiting_key(node.set_id)),
+                (shared.WAITING, shared.waiting_key(node.set_id)),
             ):
                 if KSR.htable.sht_get(table, key) is None:
                     KSR.htable.sht_seti(table, key, 0)  # sht_inc counts in keys that exist only
@@ -189,40 +189,39 @@ class SharedState:
         KSR.htable.sht_sets(shared.BUSY, self._process, shared.busy_note(set_id, self._sent))
         if set_id <= 0:
             return 1
-        waiting = KSR.htable.sht_inc(shared.BUSY, shared.waiting_key(set_id))
+        waiting = KSR.htable.sht_inc(shared.WAITING, shared.waiting_key(set_id))
         if waiting <= 1:  # nobody waited so far: a node that was idle is not slow
-            KSR.htable.sht_seti(shared.BUSY, shared.answered_key(set_id), _milliseconds())
+            KSR.htable.sht_seti(shared.WAITING, shared.answered_key(set_id), _milliseconds())
         return waiting
 
     def leave(self, *, answered: bool = False) -> None:
         """This process waits for no node any more; the node has `answered` it."""
         if answered:
-            KSR.htable.sht_seti(shared.BUSY, shared.answered_key(self._sending), _milliseconds())
+            KSR.htable.sht_seti(shared.WAITING, shared.answered_key(self._sending), _milliseconds())
         if self._sending > 0:
-            KSR.htable.sht_dec(shared.BUSY, shared.waiting_key(self._sending))
+            KSR.htable.sht_dec(shared.WAITING, shared.waiting_key(self._sending))
         self._sending = 0
         KSR.htable.sht_sets(shared.BUSY, self._process, "0")
 
     def silent_for(self, set_id: int) -> int:
         """Milliseconds since a node that processes wait for has answered one of them, or since the first began."""
-        answered = KSR.htable.sht_get(shared.BUSY, shared.answered_key(set_id))
+        answered = KSR.htable.sht_get(shared.WAITING, shared.answered_key(set_id))
         return (_milliseconds() - answered) % _WRAP if isinstance(answered, int) else 0
 
     def miscounted(self) -> dict[int, int]:
         """Set id to the right number of waiting processes, where a process that died has left the count wrong."""
-        counted: dict[int, int] = {}
         noted: dict[int, int] = {}
         for key, value in _walk(shared.BUSY):
-            if key.startswith(shared.WAITING_PREFIX):
-                counted[int(key.removeprefix(shared.WAITING_PREFIX))] = int(value)
-            elif not key.startswith((shared.VIEW_PREFIX, shared.ANSWERED_PREFIX)):
+            if not key.startswith(shared.VIEW_PREFIX):
                 set_id = shared.busy_with(str(value))
                 noted[set_id] = noted.get(set_id, 0) + 1
+        prefix = shared.WAITING_PREFIX
+        counted = {int(k.removeprefix(prefix)): int(v) for k, v in _walk(shared.WAITING) if k.startswith(prefix)}
         return {set_id: noted.get(set_id, 0) for set_id, count in counted.items() if count != noted.get(set_id, 0)}
 
     def correct_waiting(self, set_id: int, count: int) -> None:
         """Set the number of processes that wait for a node right."""
-        KSR.htable.sht_seti(shared.BUSY, shared.waiting_key(set_id), count)
+        KSR.htable.sht_seti(shared.WAITING, shared.waiting_key(set_id), count)
 
     # --- deletes that wait for their node -----------------------------------------------------------------------------
 

@@ -157,11 +157,11 @@ class Supervisor:
         spent = time.monotonic() - started
         self._due[name] = started + max(interval, spent * _COUNT_SHARE if name == "calls" else 0)
 
-    def _tell(self, about: str, text: str) -> None:
+    def _tell(self, about: str, text: str, level: Callable[[str], object] | None = None) -> None:
         """Log a lasting problem once, not at every tick."""
         if self._told.get(about) != text:
             self._told[about] = text
-            log(KSR.err, text)
+            log(level or KSR.err, text)
 
     # --- nodes.yaml --------------------------------------------------------------------------------------------------
 
@@ -173,9 +173,11 @@ class Supervisor:
         try:
             told = self._load_nodes()
         except DocumentError as error:
-            log(KSR.err, f"{self._nodes_path} is refused, the nodes stay as they are:\n{error}")
+            self._tell("faulty nodes.yaml", f"{self._nodes_path} is refused, the nodes stay as they are:\n{error}")
         else:
-            log(KSR.notice, f"{self._nodes_path}: {told}")
+            self._told.pop("faulty nodes.yaml", None)
+            if self._staged is not None:
+                log(KSR.notice, f"{self._nodes_path}: {told}")
 
     def _load_nodes(self) -> str:
         """Take nodes.yaml over; says what changes. Raises DocumentError, and then nothing does."""
@@ -237,8 +239,9 @@ class Supervisor:
             with registry.exclusive(timeout=0) as transaction:
                 if transaction.loaded.problem:
                     self._registry_version = version
-                    log(KSR.crit, f"{transaction.loaded.problem}; what is in force stays so")
+                    self._tell("faulty registry", f"{transaction.loaded.problem}; what is in force stays so", KSR.crit)
                     return
+                self._told.pop("faulty registry", None)
                 for change in transaction.adopt_edits(now) + transaction.expire(now):
                     log(KSR.notice, f"{change.node}: {change.before} to {change.after} ({change.way})")
                 self._entries = transaction.entries

@@ -120,8 +120,9 @@ def _provide(name: str) -> Path:
             if leftover.exists():
                 _run("rm", "--recursive", "--force", "--one-file-system", str(leftover))
         print(f"Kamailio {name}: building {root} from Debian {recipe.suite} ...", file=sys.stderr, flush=True)
-        packages = f"--include={','.join(PACKAGES)}"
-        _run("mmdebstrap", "--variant=apt", packages, *recipe.options, recipe.suite, str(draft), _mirror())
+        # What mmdebstrap mounts, too, goes with its last process.
+        mmdebstrap = ("unshare", "--mount", "--", "mmdebstrap", "--variant=apt", f"--include={','.join(PACKAGES)}")
+        _run(*mmdebstrap, *recipe.options, recipe.suite, str(draft), _mirror())
         (draft / "recipe").write_text(str(recipe))
         draft.rename(root)
     return root
@@ -151,8 +152,8 @@ def _mirror() -> str:
 def _run(*command: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    except FileNotFoundError:
-        raise LineError(f"{command[0]} is not installed: make setup") from None
+    except FileNotFoundError as error:
+        raise LineError(f"{error.filename} is not installed: make setup") from None
     if done.returncode:
         raise LineError(f"{command[0]} ended with {done.returncode}:\n{done.stderr[-2000:]}")
     return done.stdout

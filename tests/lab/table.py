@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from . import situations
+
 HEADINGS = ("situation", "Kamailio", "stock", "with kemi_rtp")
 SIDES = ("stock", "kemi_rtp")
 
@@ -23,10 +25,9 @@ def rows(observations: Sequence[Observation]) -> list[tuple[str, ...]]:
         cell = cells.setdefault((one.situation, one.version), {side: {} for side in SIDES})
         if one.words:
             cell[one.side][one.words] = None
-    order = list(dict.fromkeys(one.situation for one in observations))
     return [
         (*key, *("; ".join(cells[key][side]) or "-" for side in SIDES))
-        for key in sorted(cells, key=lambda key: (order.index(key[0]), key[1]))
+        for key in sorted(cells, key=lambda key: (situations.ORDER.index(key[0]), key[1]))
     ]
 
 

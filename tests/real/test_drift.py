@@ -14,13 +14,12 @@ from typing import Any
 
 import pytest
 
+from tests.lab import situations
 from tests.lab.kamailio import Line
 from tests.lab.laboratory import CHECKOUT
 from tests.lab.process import wait_until
 from tests.lab.wire import KEMI_RTP, TIMER, Wire
 from tests.lab.world import World
-
-from . import situations
 
 Observe = Callable[[str], None]
 PINGING = CHECKOUT / "tests" / "lab" / "pinging.cfg"

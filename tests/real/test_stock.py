@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.lab import situations
 from tests.lab.kamailio import Line
 from tests.lab.process import TimedOutError, wait_until
 from tests.lab.stock import Stock
-
-from . import situations
 
 Observe = Callable[[str], None]
 KNOWN = ("5.6.3", "6.0.1")

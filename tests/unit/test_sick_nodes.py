@@ -111,9 +111,9 @@ def test_a_node_that_the_module_lacks_is_avoided_for_a_moment_and_not_down(site:
 def wait_for(site: Site, name: str, processes: int, *, answered_ms_ago: int = 10 * SLOW_MS) -> None:
     """Let so many processes wait for a node that answered last so long ago."""
     set_id = site.node(name).set_id
-    KSR.htable.sht_seti(shared.BUSY, shared.waiting_key(set_id), processes)
+    KSR.htable.sht_seti(shared.WAITING, shared.waiting_key(set_id), processes)
     now = int(time.monotonic() * 1000) % 0x7FFFFFFF
-    KSR.htable.sht_seti(shared.BUSY, shared.answered_key(set_id), (now - answered_ms_ago) % 0x7FFFFFFF)
+    KSR.htable.sht_seti(shared.WAITING, shared.answered_key(set_id), (now - answered_ms_ago) % 0x7FFFFFFF)
 
 
 def test_a_node_that_enough_workers_wait_for_is_avoided_by_new_calls(site: Site) -> None:
@@ -125,6 +125,15 @@ def test_a_node_that_enough_workers_wait_for_is_avoided_by_new_calls(site: Site)
     assert site.serving("c1") != [busy]
     assert site.daemon(busy).commands("offer") == []
     assert standing(site, busy) == (True, "")
+
+
+def test_a_busy_node_that_answers_keeps_its_new_calls(site: Site) -> None:
+    """Load alone must not send calls to a backup tier."""
+    worker = site.start()
+    busy = chosen(site, "c1")
+    wait_for(site, busy, 5, answered_ms_ago=0)
+    site.call(worker, "c1")
+    assert site.serving("c1") == [busy]
 
 
 def test_the_limit_is_the_settings(site: Site) -> None:
@@ -191,16 +200,16 @@ def test_the_count_of_waiting_workers_returns_to_zero(site: Site) -> None:
     worker = site.start()
     invite, routed, name = established(site, worker)
     bye(site, worker, invite, routed)
-    assert KSR.htable.sht_get(shared.BUSY, shared.waiting_key(site.node(name).set_id)) == 0
+    assert KSR.htable.sht_get(shared.WAITING, shared.waiting_key(site.node(name).set_id)) == 0
 
 
 def test_a_worker_that_died_while_it_waited_counts_no_longer(site: Site) -> None:
     worker = site.start()
     site.tick()
     node = site.node("rtp2")
-    KSR.htable.sht_inc(shared.BUSY, shared.waiting_key(node.set_id))
+    KSR.htable.sht_inc(shared.WAITING, shared.waiting_key(node.set_id))
     site.tick(2)
-    assert KSR.htable.sht_get(shared.BUSY, shared.waiting_key(node.set_id)) == 0
+    assert KSR.htable.sht_get(shared.WAITING, shared.waiting_key(node.set_id)) == 0
     assert site.routes(worker).shared.view().node(node.set_id) is not None
 
 

@@ -20,9 +20,8 @@ from kemi_rtp.rpc import Rpc
 from kemi_rtp.times import utc_now
 from KSR.mock.kamailio import activate
 from KSR.testing import Daemon, Ksr
-
-from .sabotage import Killed
-from .site import CONFIG, FakeClient, Site, StubRpc, StubTime
+from tests.unit.sabotage import Killed
+from tests.unit.site import CONFIG, FakeClient, Site, StubRpc, StubTime
 
 URLS = [f"udp:192.0.2.{number}:2223" for number in range(1, 6)]
 
