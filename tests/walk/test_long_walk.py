@@ -199,8 +199,13 @@ class LongWalk(RuleBasedStateMachine):
             for name, found in (self.on_disk() or {}).items():
                 adopted = found.url in self.native and found == Decision(name, found.url, DISABLED)
                 if adopted and found != self.people.registry.get(name):
-                    in_force = [Place(node["name"], node["url"]) for node in self.shown]
-                    self.people.adopt(Place(name, found.url), in_force, self.site.now)
+                    # Among the nodes of which nodes.yaml? One may have come into force since the last look.
+                    for shown in (self.shown, self.show()):
+                        places = [Place(node["name"], node["url"]) for node in shown]
+                        after = decide(self.people.registry, found, places, self.site.now)
+                        if after == at(self.on_disk() or {}, self.site.now):
+                            break
+                    self.people.adopt(Place(name, found.url), places, self.site.now)
                     del self.native[found.url]
 
     def see_nodes(self) -> None:
