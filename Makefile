@@ -63,8 +63,9 @@ unit: setup
 contract: lines
 	$(BIN)/python -m pytest tests/contract
 
-real: lines
-	$(BIN)/python -m pytest tests/real
+# On the machine's own line, or on the one that LINE names
+real: setup
+	$(BIN)/python -m pytest tests/real --line $(LINE)
 
 # A long random walk on the stub. Not part of `make test` yet: it still finds a ping to a disabled node when somebody
 # reloads the module by hand within a tick of the disable, before the module's table has the node as disabled.

@@ -17,10 +17,7 @@ ROUTE_PARAMETER = "kr"
 
 MAX_NODES = 3
 """Nodes that one offer is tried on at most."""
-MAX_WAITING_ON_SLOW = 2
-"""Workers that wait at a time, whatever for, for a node that has answered none for a while (or `max_waiting`)."""
-SLOW_MS = 200
-SLOW_FOR_NEW_CALLS_MS = SLOW_FOR_DELETES_MS = 20
+SLOW_MS = 20
 """Milliseconds without an answer to any of those that wait, after which a node is slow."""
 MAX_REFUSALS = 2
 """Nodes that may refuse an offer before the fault is taken to be the offer's own."""
@@ -234,8 +231,8 @@ class Relay:
     ) -> tuple[Reply, View]:
         """Send one command to one node, if it is permitted at the last moment before.
 
-        A node that has answered nobody for a while is sent no more: it holds enough workers already. That while is
-        shorter for a command that `can_wait` until later.
+        A command that `can_wait` until later is not sent to a node that has answered nobody for a while. An answer is:
+        what is lost with it is a call's media.
         """
         waiting = self._state.enter(node.set_id)
         reply = Reply.WITHDRAWN
@@ -245,9 +242,7 @@ class Relay:
             if found is None or found[0].url != node.url:
                 return reply, view
             refusal = permitted(found[1], waiting)
-            enough = 1 if can_wait else max(view.settings.max_waiting, MAX_WAITING_ON_SLOW)
-            patience = SLOW_FOR_DELETES_MS if can_wait else SLOW_MS
-            if refusal is None and waiting > enough and self._state.silent_for(node.set_id) > patience:
+            if refusal is None and can_wait and waiting > 1 and self._state.silent_for(node.set_id) > SLOW_MS:
                 refusal = Reply.BUSY
             if refusal is not None:
                 return refusal, view
@@ -289,7 +284,7 @@ class _Attempt:
         def takes_new_call(standing: Standing, waiting: int) -> Reply | None:
             if standing.routable:
                 # Busy is no reason by itself to leave a node, and even its tier: only when it answers nobody, too.
-                slow = limit is not None and waiting > limit and self.silent_for(node.set_id) > SLOW_FOR_NEW_CALLS_MS
+                slow = limit is not None and waiting > limit and self.silent_for(node.set_id) > SLOW_MS
                 return Reply.BUSY if slow else None
             # A last resort must not cost more than one worker at a time.
             return Reply.WITHDRAWN if not standing.last_resort or waiting > 1 else None

@@ -178,8 +178,15 @@ class Rtpengine:
 
     def control_totals(self) -> dict[str, int]:
         """The daemon's own counters by command since its start, from its CLI port (duplicates not counted)."""
-        # Not read as JSON: at times rtpengine 10.5 leaves out a comma.
-        found = re.findall(r'"total(\w+)count":\s*(\d+)', self.cli("list jsonstats"))
+        answers: list[str] = []
+
+        def is_whole() -> bool:
+            answers.append(self.cli("list jsonstats").strip())
+            return answers[-1].endswith("}")
+
+        # At times rtpengine 10.5 breaks its answer off, or leaves out a comma: asked again, and not read as JSON.
+        wait_until(is_whole, f"{self.name} tells its counters")
+        found = re.findall(r'"total(\w+)count":\s*(\d+)', answers[-1])
         return {command: int(count) for command, count in found if int(count)}
 
     def cli(self, command: str) -> str:

@@ -153,14 +153,17 @@ def test_when_all_nodes_are_busy_but_answer_a_call_waits_rather_than_fails(site:
     assert len(routed.relayed) == 1
 
 
-def test_a_slow_node_that_enough_workers_wait_for_holds_no_worker_for_an_answer_or_a_delete(site: Site) -> None:
+def test_a_slow_node_holds_no_worker_for_a_delete_but_gets_its_answers(site: Site) -> None:
+    """A delete can wait; what is lost with an answer is a call's media."""
     worker = site.start()
     invite, routed = site.call(worker, "c1")
     (name,) = site.serving("c1")
     wait_for(site, name, 2)
-    assert site.answer(worker, routed.request).reply.code == 200
+    site.answer(worker, routed.request)
+    wait_for(site, name, 2)
     assert bye(site, worker, invite, routed).request.method == "BYE"
-    assert [command.command for command in site.daemon(name).commands("offer", "answer", "delete")] == ["offer"]
+    commands = [command.command for command in site.daemon(name).log if command.call_id == "c1"]
+    assert commands == ["offer", "answer"]
 
 
 def test_a_busy_node_that_answers_gets_answers_and_deletes(site: Site) -> None:
