@@ -6,8 +6,8 @@ into the registry; everything else is repaired towards it.
 
 Any of the module's RPCs, in a process that has not made its list of nodes anew since the last reload, first pings all
 nodes that are not permanently disabled, and holds the module's locks while it waits. A command to one node makes the
-list anew without that, so one goes before the RPCs after each change. And a node that is down stands in the table on
-disk as disabled: whoever reloads the module, it does not wait for that node.
+list anew without that, so one goes before the RPCs: nobody tells when somebody has reloaded the module. And a node that
+is down stands in the table on disk as disabled: whoever reloads the module, it does not wait for that node.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Reconciler:
         """
         self._state_dir = Path(config.settings.state_dir)
         view = self._state.view()
-        if self.changed() and not self._refresh() and any(s.admin is State.DISABLED for _, s in view):
+        if not self._refresh() and any(s.admin is State.DISABLED for _, s in view):
             return  # the module's RPCs might ping a node that it does not know as disabled
         rows = module.rows()
         if any(node.url not in rows for node, _ in view):
@@ -88,8 +88,7 @@ class Reconciler:
 
         Its health is published as up only afterwards: no call must be sent to a node that the module still refuses.
         """
-        if self.changed():
-            self._refresh()
+        self._refresh()
         row = module.rows(node.url)[node.url]
         if row.permanent and not self._expected(row):
             self._adopt(node)

@@ -87,6 +87,7 @@ class LongWalk(RuleBasedStateMachine):
         self.native: dict[str, bool] = {}  # URLs disabled natively and not adopted yet; true: they must be
         self.faulty_registry: str | bytes | None = None
         self.phones: list[Phone] = []
+        self.ended: dict[str, set[str]] = {}  # calls that are over: where their deletes may go, at once or later
         self.made = 0
         self.checked = 0  # packets
         self.site: WalkSite
@@ -179,6 +180,9 @@ class LongWalk(RuleBasedStateMachine):
             self.shown = self.show()  # nodes.yaml may say by now that another node is there
             wrong = [packet for packet in wrong if packet.url in self.out_of_service()]
             assert not wrong, f"out of service: {wrong}"
+        for packet in new:
+            if packet.command == "delete" and packet.call_id in self.ended:
+                assert packet.url in self.ended[packet.call_id], f"{packet} of a call on {self.ended[packet.call_id]}"
         return new
 
     def on_disk(self) -> Decisions | None:
@@ -326,9 +330,19 @@ class LongWalk(RuleBasedStateMachine):
     def bye(self, number: int, worker: int, callee: bool) -> None:
         phone = self.phone(number, answered=True)
         if phone:
-            self.phones.remove(phone)
-            self.worker(worker).request(self.within(phone, "BYE", callee=callee))
-            self.alone(phone, "delete")
+            self.hang_up(phone, worker, callee=callee)
+
+    @rule(worker=workers)
+    def bye_everybody(self, worker: int) -> None:
+        for phone in [phone for phone in self.phones if phone.answered]:
+            self.hang_up(phone, worker)
+
+    def hang_up(self, phone: Phone, worker: int, *, callee: bool = False) -> None:
+        self.phones.remove(phone)
+        self.ended[phone.call_id] = {phone.url} if phone.bound else {phone.url, phone.named}
+        self.worker(worker).request(self.within(phone, "BYE", callee=callee))
+        self.alone(phone, "delete")
+        self.look_again()
 
     @rule(number=numbers, worker=workers, callee=st.booleans())
     def reinvite(self, number: int, worker: int, callee: bool) -> None:
