@@ -85,9 +85,9 @@ class Change:
 
 
 def matching(entries: Mapping[str, Entry], node: Node) -> list[Entry]:
-    """All entries that speak of a node, by its name or its URL, the strictest first."""
+    """All entries that speak of a node, by its name or its URL: the strictest first, of these one without an end."""
     found = [entry for entry in entries.values() if node.name == entry.node or node.url in (entry.node, entry.url)]
-    return sorted(found, key=lambda entry: -entry.state.strictness)
+    return sorted(found, key=lambda entry: (-entry.state.strictness, entry.until is not None))
 
 
 def decide(entries: Mapping[str, Entry], new: Entry, nodes: Iterable[Node] = ()) -> dict[str, Entry]:

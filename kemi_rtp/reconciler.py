@@ -59,7 +59,12 @@ class Reconciler:
         Raises ModuleError.
         """
         self._refresh()
-        known = {(row.url, row.set_id) for row in module.rows().values()}
+        rows = module.rows()
+        for node, standing in self._state.view():
+            row = rows.get(node.url)
+            if row and row.permanent and standing.admin is not State.DISABLED and not self._expected(row):
+                self._adopt(node)  # before a reload of the table would take the mark away
+        known = {(row.url, row.set_id) for row in rows.values()}
         return all((node.url, node.set_id) in known for node in config.nodes) or self._reload(config)
 
     def reconcile(self, config: Config, *, patient: bool = True) -> None:
@@ -101,6 +106,8 @@ class Reconciler:
         """Bring one node's row in line; whether there was anything to do."""
         if standing.admin is State.DISABLED:
             if row.permanent:
+                if not self._expected(row):
+                    self._state.put_mark(node, marked=True)  # somebody has set it too: it is ours to clear from now on
                 return False
             lost = self._expected(row)
             text = "enabled in the rtpengine module" if row.active else "without its permanent mark in the module"

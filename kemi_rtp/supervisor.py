@@ -92,6 +92,10 @@ class Supervisor:
             self._check_places()
             self._state_dir.mkdir(parents=True, exist_ok=True)
             registry = Registry(self._state_dir)
+            if registry.path.exists():
+                # An edit by hand while Kamailio was down is the last good version now; what is unreadable is told below.
+                with contextlib.suppress(RegistryError), registry.exclusive(timeout=1.0) as transaction:
+                    transaction.adopt_edits(utc_now())
             self._registry_version = _version(registry.path)
             loaded = registry.load()
             self._entries = loaded.entries
@@ -240,6 +244,11 @@ class Supervisor:
                 if transaction.loaded.problem:
                     self._registry_version = version
                     self._tell("faulty registry", f"{transaction.loaded.problem}; what is in force stays so", KSR.crit)
+                    # Decisions end all the same when their time is over.
+                    held = {name: entry.at(now) for name, entry in transaction.entries.items()}
+                    self._entries = {name: entry for name, entry in held.items() if entry is not None}
+                    self._state.put_admin(self._entries.values(), self._config.nodes)
+                    self._state.touch()
                     return
                 self._told.pop("faulty registry", None)
                 for change in transaction.adopt_edits(now) + transaction.expire(now):

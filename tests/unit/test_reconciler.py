@@ -6,7 +6,7 @@ from kemi_rtp.admin import State as Admin
 from kemi_rtp.table import read_table, write_table
 from KSR.testing import State
 
-from .site import Site
+from .site import THREE, Site
 
 
 def permanent(site: Site, name: str) -> bool:
@@ -229,3 +229,25 @@ def test_the_table_is_restored_when_somebody_has_put_another_in_place(site: Site
     for number in range(30):
         _, routed = site.call(worker, f"c{number}")
         assert len(routed.relayed) == 1
+
+
+def test_a_native_disable_is_adopted_before_a_reload_of_ours_would_take_it_back(site: Site) -> None:
+    site.start()
+    site.tick(12)
+    site.write_nodes({"default": [*THREE["default"], {"name": "rtp4", "url": "udp:192.0.2.4:2223"}]})
+    native(site, "rtpengine.enable", site.node("rtp2").url, 0)
+    site.tick(3)
+    assert site.registry.load().entries["rtp2"].state is Admin.DISABLED
+    assert permanent(site, "rtp2")
+
+
+def test_a_native_mark_on_a_node_that_is_disabled_does_not_come_back_when_it_is_enabled(site: Site) -> None:
+    site.start()
+    site.tick()
+    native(site, "rtpengine.enable", site.node("rtp2").url, 0)
+    site.disable("rtp2")
+    site.tick(3)
+    assert site.cli("enable", "rtp2").exit_code == 0
+    site.tick(4)
+    assert site.registry.load().entries == {}
+    assert not permanent(site, "rtp2")

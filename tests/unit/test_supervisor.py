@@ -280,3 +280,25 @@ def test_an_edit_of_nodes_yaml_never_takes_back_what_a_command_has_just_publishe
     supervisor._put_in_force()
     assert names(site) == ["rtp2", "rtp3"]
     assert admin(site)["rtp2"] == "disabled"
+
+
+def test_a_decision_ends_in_time_though_the_registry_is_faulty_by_then(site: Site, mocker: MockerFixture) -> None:
+    site.start()
+    site.disable("rtp1")
+    site.cli("drain", "rtp2", "--for", "1h")
+    site.tick(2)
+    edit(site.registry.path, "nonsense: [")
+    later = utc_now() + timedelta(hours=2)
+    mocker.patch("kemi_rtp.supervisor.utc_now", return_value=later)
+    mocker.patch("kemi_rtp.state.utc_now", return_value=later)
+    site.tick()
+    assert admin(site) == {"rtp1": "disabled", "rtp2": "enabled", "rtp3": "enabled"}
+
+
+def test_an_edit_made_while_kamailio_was_down_is_the_last_good_version_from_its_start(site: Site) -> None:
+    site.state_dir.mkdir()
+    store(site, Entry("rtp1", State.DRAINING))
+    edit(site.registry.path, "version: 1\nnodes:\n  rtp2: {state: disabled}\n")
+    site.start()
+    edit(site.registry.path, "nonsense: [")
+    assert set(site.registry.load().entries) == {"rtp2"}
