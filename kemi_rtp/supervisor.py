@@ -93,7 +93,7 @@ class Supervisor:
             self._state_dir.mkdir(parents=True, exist_ok=True)
             registry = Registry(self._state_dir)
             if registry.path.exists():
-                # An edit by hand while Kamailio was down is the last good version now; what is unreadable is told below.
+                # An edit by hand while Kamailio was down is the last good version now; load() tells what is unreadable.
                 with contextlib.suppress(RegistryError), registry.exclusive(timeout=1.0) as transaction:
                     transaction.adopt_edits(utc_now())
             self._registry_version = _version(registry.path)
