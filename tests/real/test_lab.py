@@ -41,6 +41,7 @@ def test_packets_are_counted_as_the_daemon_counts_them(world: World) -> None:
             assert before[command] <= counters.get(command, 0) <= after[command], (node.name, command)
 
 
+@pytest.mark.faults("can't send command", "failed to select new", "no available proxies")
 def test_the_wire_tells_every_packet_and_its_sender(world: World) -> None:
     """The capture against the daemons' logs, and every sender a process of Kamailio; packets to a dead node too."""
     with world.wiretap() as wire:
