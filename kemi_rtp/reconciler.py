@@ -62,7 +62,7 @@ class Reconciler:
         rows = module.rows()
         for node, standing in self._state.view():
             row = rows.get(node.url)
-            if row and row.permanent and standing.admin is not State.DISABLED and not self._expected(row):
+            if row and standing.admin is not State.DISABLED and self._is_foreign(row):
                 self._adopt(node)  # before a reload of the table would take the mark away
         known = {(row.url, row.set_id) for row in rows.values()}
         return all((node.url, node.set_id) in known for node in config.nodes) or self._reload(config)
@@ -95,7 +95,7 @@ class Reconciler:
         """
         self._refresh()
         row = module.rows(node.url)[node.url]
-        if row.permanent and not self._expected(row):
+        if self._is_foreign(row):
             self._adopt(node)
             return False
         return row.active or self._activate(node)
@@ -119,7 +119,7 @@ class Reconciler:
             module.disable(node.url)
             self._state.put_mark(node, marked=True)
             return True
-        if row.permanent and not self._expected(row):
+        if self._is_foreign(row):
             self._adopt(node)
             return True
         if row.active or not standing.serves or not self.prober.answers(node):
@@ -151,6 +151,10 @@ class Reconciler:
         """Whether a permanent mark is ours: set by us since the start, or loaded from our table."""
         mark = self._state.mark(row.url)
         return row.weight == LOADED_DISABLED if mark is None else mark
+
+    def _is_foreign(self, row: Row) -> bool:
+        """Whether somebody else than us has set the module's permanent mark."""
+        return row.permanent and not self._expected(row)
 
     def _activate(self, node: Node) -> bool:
         """Enable a node in the module; whether it is active then."""

@@ -71,7 +71,7 @@ class Relay:
         call_id = _call_id()
         view = self._state.view()
         bound = node = self._bound(view, call_id)
-        if bound is None and not reanchor and _in_dialog() and self._had_node(call_id):
+        if bound is None and not reanchor and _in_dialog() and self._set_of(call_id) is not None:
             return Outcome(481, "the media node of this call is out of service")
         attempt = _Attempt(bound, self._state.silent_for)
         while len(attempt.tried) < MAX_NODES:
@@ -140,10 +140,11 @@ class Relay:
         answers.
         """
         call_id = _call_id()
-        node = self._node_of(self._state.view(), call_id)
+        found = self._found(self._state.view(), call_id)
         self._state.unbind(call_id)
-        if node is None:
+        if found is None:
             return NOTHING_DUE
+        node = found[0]
         reply, _ = self._send(module.delete, node, flags, _serves, can_wait=True)
         self._failed(node, reply, "delete")
         if reply not in (Reply.DONE, Reply.REFUSED):
@@ -192,18 +193,13 @@ class Relay:
 
     def _bound(self, view: View, call_id: str) -> Node | None:
         """The node that the call's media is on, if it still serves its calls."""
-        node = self._node_of(view, call_id)
-        found = view.node(node.set_id) if node is not None else None
-        return node if found is not None and found[1].serves else None
+        found = self._found(view, call_id)
+        return found[0] if found is not None and found[1].serves else None
 
-    def _node_of(self, view: View, call_id: str) -> Node | None:
-        """The node that the call's media is on, if nodes.yaml still has it."""
+    def _found(self, view: View, call_id: str) -> tuple[Node, Standing] | None:
+        """The node that the call's media is on, with its standing, if nodes.yaml still has it."""
         set_id = self._set_of(call_id)
-        found = view.node(set_id) if set_id is not None else None
-        return found[0] if found is not None else None
-
-    def _had_node(self, call_id: str) -> bool:
-        return self._set_of(call_id) is not None
+        return view.node(set_id) if set_id is not None else None
 
     def _set_of(self, call_id: str) -> int | None:
         set_id = self._state.binding(call_id)

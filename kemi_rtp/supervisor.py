@@ -246,19 +246,21 @@ class Supervisor:
                     self._tell("faulty registry", f"{transaction.loaded.problem}; what is in force stays so", KSR.crit)
                     # Decisions end all the same when their time is over.
                     held = {name: entry.at(now) for name, entry in transaction.entries.items()}
-                    self._entries = {name: entry for name, entry in held.items() if entry is not None}
-                    self._state.put_admin(self._entries.values(), self._config.nodes)
-                    self._state.touch()
+                    self._publish({name: entry for name, entry in held.items() if entry is not None})
                     return
                 self._told.pop("faulty registry", None)
                 for change in transaction.adopt_edits(now) + transaction.expire(now):
                     log(KSR.notice, f"{change.node}: {change.before} to {change.after} ({change.way})")
-                self._entries = transaction.entries
-                self._state.put_admin(self._entries.values(), self._config.nodes)
-                self._state.touch()
+                self._publish(transaction.entries)
                 self._registry_version = _version(registry.path)
         except RegistryBusyError:
             pass  # a command is at work; it publishes its change itself, and the next tick comes soon
+
+    def _publish(self, entries: Mapping[str, Entry]) -> None:
+        """Put what the registry holds in force; under its lock."""
+        self._entries = entries
+        self._state.put_admin(entries.values(), self._config.nodes)
+        self._state.touch()
 
     # --- drift -------------------------------------------------------------------------------------------------------
 
@@ -269,10 +271,8 @@ class Supervisor:
         try:
             with Registry(self._state_dir).exclusive(timeout=0) as transaction:
                 transaction.adopt_disable(node, reason, now, self._config.nodes)
-                self._entries = transaction.entries
-                self._state.put_admin(self._entries.values(), self._config.nodes)
                 self._state.put_mark(node, marked=True)
-                self._state.touch()
+                self._publish(transaction.entries)
                 self._registry_version = _version(Registry(self._state_dir).path)
         except RegistryBusyError:
             return  # a command is at work; the mark is still there at the next tick
