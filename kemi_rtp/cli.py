@@ -237,7 +237,7 @@ def publish(site: Site, entries: Mapping[str, Entry], node: Node) -> int:
     about = matching(entries, node)
     items = {shared.admin_key(node.name): "", shared.admin_key(node.url): ""} | shared.admin_items(about)
     described = about[0].describe() if about else "enabled"
-    late = False
+    late, told = False, True
     try:
         with site.rpc() as rpc:
             now = utc_now()
@@ -249,6 +249,8 @@ def publish(site: Site, entries: Mapping[str, Entry], node: Node) -> int:
             in_force = rpc.wait_until_sent([node.set_id], timeout=10.0)
             if was is State.DISABLED and becomes is not State.DISABLED and node.pool:
                 late = not wait_until_up(rpc, site, node)
+            if becomes is State.DISABLED and node.pool:
+                told = wait_until_marked(rpc, node)
     except NotReachable as error:
         out.print(f"{node.name}: {described}", markup=False)
         err.print(f"saved; it applies when Kamailio starts: {error}", style="yellow", markup=False)
@@ -259,6 +261,12 @@ def publish(site: Site, entries: Mapping[str, Entry], node: Node) -> int:
     out.print(f"{node.name}: {described}", markup=False)
     if late:
         err.print(f"{node.name} does not answer pings: calls go to it as soon as it does", style="yellow", markup=False)
+    if not told:
+        err.print(
+            f"no call goes to {node.name}, but kemi_rtp's timer has not told the rtpengine module yet: kemi-rtp verify",
+            style="yellow",
+            markup=False,
+        )
     if not in_force:
         err.print(f"saved and published, but a worker still waits for {node.name}", style="yellow", markup=False)
         return SAVED
@@ -271,6 +279,19 @@ def wait_until_up(rpc: Rpc, site: Site, node: Node) -> bool:
     deadline = time.monotonic() + 2 * (settings.probe_interval + settings.probe_timeout) + 1
     while time.monotonic() < deadline:
         if decode_health(rpc.get(shared.health_key(node.url)))[0] is not Health.DOWN:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def wait_until_marked(rpc: Rpc, node: Node) -> bool:
+    """Wait until the timer has disabled a node in the module and its table too; False when it does not come to it.
+
+    No call depends on it, but until then the module would ping the node if somebody reloaded it by hand.
+    """
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline:
+        if shared.decode_rows(rpc.get(shared.ROWS)).get(node.url) == "disabled":
             return True
         time.sleep(0.02)
     return False

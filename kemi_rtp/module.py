@@ -14,6 +14,9 @@ from kemi_rtp.rows import Row, parse_rows
 SERVED_BY = "$avp(kemi_rtp_node)"
 """The module's `rtp_inst_pvar`: the URL of the node that answered the last command."""
 
+_NO_ERRORS = -3
+"""Log level that shows less than errors."""
+
 
 class Reply(Enum):
     """What became of a command."""
@@ -46,13 +49,18 @@ def delete(node: Node, flags: str) -> Reply:
     return _command(KSR.rtpengine.rtpengine_delete, node, flags)
 
 
-def refresh(node: Node) -> None:
-    """Make this process's list of the module's nodes anew, by a delete for a call that does not exist.
+def refresh() -> None:
+    """Make this process's list of the module's nodes anew, by a delete for which no set is selected.
 
-    The module's RPCs would do it by pinging every node first.
+    Every command makes the list anew before it looks for its set, and this one finds none: nothing is sent, and the
+    module's complaint is kept out of the log. Its RPCs would make the list anew by pinging every node. Only for a
+    process that never selects a set.
     """
-    KSR.rtpengine.set_rtpengine_set(node.set_id)
-    KSR.rtpengine.rtpengine_delete("call-id=kemi_rtp-no-call")
+    KSR.kex.setdebug(_NO_ERRORS)
+    try:
+        KSR.rtpengine.rtpengine_delete("call-id=kemi_rtp-no-call")
+    finally:
+        KSR.kex.resetdebug()
 
 
 def _command(function: Callable[[str], int], node: Node, flags: str) -> Reply:

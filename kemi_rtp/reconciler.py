@@ -5,20 +5,21 @@ reload of its table brought one back, or because a person typed `rtpengine.enabl
 into the registry; everything else is repaired towards it.
 
 Any of the module's RPCs, in a process that has not made its list of nodes anew since the last reload, first pings all
-nodes that are not permanently disabled, and holds the module's locks while it waits. A command to one node makes the
-list anew without that, so one goes before the RPCs: nobody tells when somebody has reloaded the module. And a node that
-is down stands in the table on disk as disabled: whoever reloads the module, it does not wait for that node.
+nodes that are not permanently disabled, and holds the module's locks while it waits. So the list is made anew without
+pings before the RPCs are used: nobody tells when somebody has reloaded the module. And a node that is down stands in
+the table on disk as disabled: whoever reloads the module, it does not wait for that node. What the module says is
+published, so that no command of the operator has to ask it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import KSR
-from kemi_rtp import module
+from kemi_rtp import module, shared
 from kemi_rtp.admin import State
 from kemi_rtp.documents import file_version
 from kemi_rtp.log import log
@@ -58,8 +59,7 @@ class Reconciler:
 
         Raises ModuleError.
         """
-        self._refresh()
-        rows = module.rows()
+        rows = self._read()
         for node, standing in self._state.view():
             row = rows.get(node.url)
             if row and standing.admin is not State.DISABLED and self._is_foreign(row):
@@ -74,9 +74,7 @@ class Reconciler:
         """
         self._state_dir = Path(config.settings.state_dir)
         view = self._state.view()
-        if not self._refresh() and any(s.admin is State.DISABLED for _, s in view):
-            return  # the module's RPCs might ping a node that it does not know as disabled
-        rows = module.rows()
+        rows = self._read()
         if any(node.url not in rows for node, _ in view):
             self._reload(config)  # somebody has put another table in place
             return
@@ -85,6 +83,7 @@ class Reconciler:
             repaired = self._repair(node, standing, rows[node.url], patient=patient)
             in_step = in_step and not repaired
         self._write_table(list(view))
+        self._publish(rows if in_step else module.rows())
         if in_step:
             self._in_step_with = view.generation
 
@@ -93,8 +92,7 @@ class Reconciler:
 
         Its health is published as up only afterwards: no call must be sent to a node that the module still refuses.
         """
-        self._refresh()
-        row = module.rows(node.url)[node.url]
+        row = self._read(node.url)[node.url]
         if self._is_foreign(row):
             self._adopt(node)
             return False
@@ -164,11 +162,18 @@ class Reconciler:
         ]
         # First the table, so that a reload this moment does not bring back a mark that nobody would know as ours.
         self._write_table(standings)
-        self._guarded(node, lambda node: module.enable(node.url))
-        active = module.rows(node.url)[node.url].active
-        if active:
+        self._state.enter(node.set_id)
+        try:
+            found = self._state.view().node(node.set_id)
+            if found is not None and found[1].admin is not State.DISABLED:  # it may have become so this moment
+                module.enable(node.url)
+        finally:
+            self._state.leave()
+        rows = module.rows()
+        self._publish(rows)
+        if rows[node.url].active:
             self._state.put_mark(node, marked=False)
-        return active
+        return rows[node.url].active
 
     # --- the module --------------------------------------------------------------------------------------------------
 
@@ -193,26 +198,16 @@ class Reconciler:
             write_table(self._state_dir, standings)
             self._table = (file_version(path), table(standings))
 
-    def _refresh(self) -> bool:
-        """Make this process's list of the module's nodes anew without a ping to any of them; False when none is left.
+    def _read(self, url: str = "all") -> dict[str, Row]:
+        """The module's nodes, or one of them, without a ping to any. Raises ModuleError."""
+        module.refresh()
+        return module.rows(url)
 
-        A node that answers is best; another one costs this process a module timeout, and no SIP worker anything.
-        """
-        left = [node for node, standing in self._state.view() if standing.admin is not State.DISABLED]
-        if not left:
-            return False
-        self._guarded(next(filter(self.prober.answers, left), left[0]), module.refresh)
-        return True
-
-    def _guarded(self, node: Node, command: Callable[[Node], object]) -> None:
-        """Send a command to a node unless it was taken out of service this moment."""
-        self._state.enter(node.set_id)
-        try:
-            found = self._state.view().node(node.set_id)
-            if found is not None and found[1].admin is not State.DISABLED:
-                command(node)
-        finally:
-            self._state.leave()
+    def _publish(self, rows: Mapping[str, Row]) -> None:
+        """Tell the operator's commands what the module says."""
+        value = shared.encode_rows(rows.values())
+        if self._state.get(shared.ROWS) != value:
+            self._state.put(shared.ROWS, value)
 
 
 class _Patience:

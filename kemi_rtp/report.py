@@ -1,4 +1,8 @@
-"""What `kemi-rtp show` tells: the same View as the SIP workers', with the module's own states beside it."""
+"""What `kemi-rtp show` tells: the same View as the SIP workers', with the module's own states beside it.
+
+The module itself is not asked: in the process that answers, that may make it ping every node. The supervisor asks it,
+and publishes what it says.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,9 @@ from kemi_rtp import shared
 from kemi_rtp.admin import Entry, matching
 from kemi_rtp.nodes import Config, Node
 from kemi_rtp.registry import Registry, RegistryError
-from kemi_rtp.rows import Row, parse_rows
-from kemi_rtp.rpc import Rpc, RpcError
+from kemi_rtp.rpc import Rpc
 from kemi_rtp.times import format_timestamp, utc_now
-from kemi_rtp.view import Health, Standing, View, build, derive
+from kemi_rtp.view import Health, Standing, View, build, derive, keys_of
 
 
 @dataclass
@@ -41,10 +44,11 @@ def report_from_kamailio(rpc: Rpc, config: Config, registry: Registry) -> Report
     except RegistryError as error:
         entries = {}
         report.notes.append(str(error))
-    rows = _module_rows(rpc, report)
+    rows = shared.decode_rows(rpc.get(shared.ROWS))
+    all_calls = rpc.get_all([shared.calls_key(node.url) for node, _ in view])
     for node, standing in view:
-        calls = rpc.get(shared.calls_key(node.url))
-        row = str(rows.get(node.url, "missing"))
+        calls = all_calls[shared.calls_key(node.url)]
+        row = rows.get(node.url, "missing") if rows else None
         report.lines.append(_line(node, standing, int(calls) if calls is not None else None, row))
     in_force = [node for node, _ in view]
     if set(in_force) != set(config.nodes):
@@ -71,7 +75,9 @@ def report_from_files(config: Config, registry: Registry, why: str) -> Report:
 def read_view(rpc: Rpc) -> View:
     """The view that the SIP workers route by, read from their shared memory. Raises NotReachable."""
     while True:
-        view = build(rpc.get, utc_now())
+        known = rpc.get_all([shared.GENERATION, shared.CONFIG, shared.HEARTBEAT])
+        known |= rpc.get_all(keys_of(shared.decode_config(known[shared.CONFIG]).nodes))
+        view = build(known.get, utc_now())
         if rpc.get(shared.GENERATION) == view.generation:
             return view
 
@@ -122,11 +128,3 @@ def _add_orphans(report: Report, entries: Mapping[str, Entry], nodes: Iterable[N
                 **_decision(current),
             }
         )
-
-
-def _module_rows(rpc: Rpc, report: Report) -> dict[str, Row]:
-    try:
-        return parse_rows(rpc.call("rtpengine.show", "all"))
-    except RpcError as error:
-        report.notes.append(str(error))
-        return {}

@@ -6,10 +6,13 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kemi_rtp import shared
+
+_UNDER_WAY = 8
+"""Requests without an answer so far: a UNIX datagram socket holds ten."""
 
 
 class RpcError(Exception):
@@ -39,27 +42,49 @@ class Rpc:
 
     def call(self, method: str, *parameters: str | int) -> Any:
         """The result of an RPC. Raises NotReachable, or RpcError with Kamailio's answer."""
-        self._id += 1
-        request = {"jsonrpc": "2.0", "method": method, "params": parameters, "id": self._id}
+        (result,) = self.call_all(method, [parameters])
+        if isinstance(result, RpcError):
+            raise result
+        return result
+
+    def call_all(self, method: str, parameters: Sequence[Sequence[str | int]]) -> list[Any]:
+        """The results of an RPC called with each of these parameters, an RpcError where Kamailio answered with one.
+
+        Raises NotReachable.
+        """
+        first = self._id + 1
+        self._id += len(parameters)
+        replies: dict[int, Any] = {}
         try:
-            self._socket.sendto(json.dumps(request, ensure_ascii=False).encode(), self._path)
-            while (reply := json.loads(self._socket.recv(1 << 20))).get("id") != self._id:
-                pass  # the late answer to an earlier call
+            for id, each in enumerate(parameters, first):
+                if id - first - len(replies) == _UNDER_WAY:
+                    self._receive(method, replies, first)
+                request = {"jsonrpc": "2.0", "method": method, "params": each, "id": id}
+                self._socket.sendto(json.dumps(request, ensure_ascii=False).encode(), self._path)
+            while len(replies) < len(parameters):
+                self._receive(method, replies, first)
         except TimeoutError:
             raise NotReachable(f"{self._path}: no answer to {method} within {self._timeout:g} s") from None
         except OSError as error:
             raise NotReachable(f"{self._path}: {error.strerror}") from None
-        if "error" in reply:
-            raise RpcError(f"{method}: {reply['error'].get('message', reply['error'])}")
-        return reply.get("result")
+        return [replies[id] for id in range(first, self._id + 1)]
+
+    def _receive(self, method: str, replies: dict[int, Any], first: int) -> None:
+        reply = json.loads(self._socket.recv(1 << 20))
+        if reply["id"] < first:
+            return  # the late answer to an earlier call
+        error = reply.get("error")
+        replies[reply["id"]] = RpcError(f"{method}: {error.get('message', error)}") if error else reply.get("result")
 
     def get(self, key: str) -> str | int | None:
         """The value of one key of kemi_rtp's state table; None when it has none. Raises NotReachable."""
-        try:
-            value = self.call("htable.get", shared.STATE, key)["item"]["value"]
-        except RpcError:
-            return None
-        return value if isinstance(value, (str, int)) else None
+        return self.get_all([key])[key]
+
+    def get_all(self, keys: Sequence[str]) -> dict[str, str | int | None]:
+        """The values of keys of kemi_rtp's state table; None for those that have none. Raises NotReachable."""
+        results = self.call_all("htable.get", [(shared.STATE, key) for key in keys])
+        values = [None if isinstance(result, RpcError) else result["item"]["value"] for result in results]
+        return {key: value if isinstance(value, (str, int)) else None for key, value in zip(keys, values, strict=True)}
 
     def put(self, items: Mapping[str, str]) -> None:
         """Set keys of kemi_rtp's state table, and then a new generation. Raises NotReachable or RpcError."""

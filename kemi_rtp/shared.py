@@ -15,6 +15,7 @@ from dataclasses import asdict, astuple
 
 from kemi_rtp.admin import Entry, to_json
 from kemi_rtp.nodes import Config, Node, Settings
+from kemi_rtp.rows import Row
 
 STATE = "kemi_rtp"
 """htable: generation, nodes.yaml, admin states, health, calls per node, reload requests."""
@@ -35,6 +36,8 @@ HEARTBEAT = "heartbeat"
 DELETES_WAITING = "deletes_waiting"
 DELETES_DROPPED = "deletes_dropped"
 CONFIG = "config"
+ROWS = "module_rows"
+"""What the rtpengine module says of its nodes, as the supervisor last read it: state by URL."""
 RELOAD_REQUEST = "reload_request"
 RELOAD_REPLY = "reload_reply"
 
@@ -114,6 +117,17 @@ def decode_config(value: str | int | None) -> Config:
         return Config((), Settings())
     nodes, settings = json.loads(value)
     return Config(tuple(Node(*fields) for fields in nodes), Settings(**settings))
+
+
+def encode_rows(rows: Iterable[Row]) -> str:
+    """The value of the key ROWS."""
+    return json.dumps({row.url: str(row) for row in rows})
+
+
+def decode_rows(value: str | int | None) -> dict[str, str]:
+    """What the key ROWS holds: `active`, `inactive` or `disabled` by URL."""
+    rows: dict[str, str] = json.loads(value) if isinstance(value, str) else {}
+    return rows
 
 
 def new_generation() -> str:

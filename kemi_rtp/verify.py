@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kemi_rtp import shared
 from kemi_rtp.admin import State, matching
 from kemi_rtp.nodes import Config, Node
 from kemi_rtp.registry import Registry
-from kemi_rtp.rows import Row, parse_rows
-from kemi_rtp.rpc import Rpc, RpcError
+from kemi_rtp.rpc import Rpc
 from kemi_rtp.table import read_table, table
 from kemi_rtp.times import utc_now
 from kemi_rtp.view import Health, Standing, View, derive
@@ -125,28 +125,28 @@ def _table(state_dir: Path, view: View) -> Iterator[Difference]:
 
 
 def _module(rpc: Rpc, view: View, findings: Findings) -> Iterator[Difference]:
-    try:
-        rows = parse_rows(rpc.call("rtpengine.show", "all"))
-    except RpcError as error:
-        yield Difference("", "rtpengine module", "does not answer", "shared memory", "", str(error))
+    rows = shared.decode_rows(rpc.get(shared.ROWS))
+    if view.stale or not rows:
+        meaning = "kemi_rtp's timer does not run: nobody probes the nodes or repairs the module; see Kamailio's log"
+        yield Difference("", "rtpengine module", "not known", "shared memory", "", meaning)
         return
     for node, standing in view:
         row = rows.pop(node.url, None)
         if (wrong := _wrong_row(standing, row)) is not None:
             yield Difference(
-                node.name, "rtpengine module", str(row or "missing"), "shared memory", str(standing.admin), wrong
+                node.name, "rtpengine module", row or "missing", "shared memory", str(standing.admin), wrong
             )
     for url in rows:
         findings.notes.append(f"the rtpengine module has {url}, which nodes.yaml has not: no call goes there")
 
 
-def _wrong_row(standing: Standing, row: Row | None) -> str | None:
+def _wrong_row(standing: Standing, row: str | None) -> str | None:
     if row is None:
         return "the module lacks the node: calls that choose it go to another"
-    if standing.admin is State.DISABLED and not row.permanent:
+    if standing.admin is State.DISABLED and row != "disabled":
         return "the module has lost the permanent mark; kemi_rtp sends nothing to the node all the same"
-    if standing.serves and row.permanent:
+    if standing.serves and row == "disabled":
         return "the module refuses every command for the node; somebody typed rtpengine.enable"
-    if standing.serves and not row.active:
+    if standing.serves and row == "inactive":
         return "the module takes the node for dead, though it answers pings"
     return None

@@ -151,6 +151,20 @@ STALE_AFTER = 15.0
 """Seconds without a sign of the supervisor, at least, after which health is unknown."""
 
 
+def keys_of(nodes: Iterable[Node]) -> list[str]:
+    """The keys that `build` reads for nodes."""
+    return [
+        key
+        for node in nodes
+        for key in (
+            shared.admin_key(node.name),
+            shared.admin_key(node.url),
+            shared.health_key(node.url),
+            shared.cool_key(node.url),
+        )
+    ]
+
+
 def standing_of(get: Get, node: Node, now: datetime, *, stale: bool = False) -> Standing:
     """The standing that shared memory holds for one node, in force or about to be."""
     entries = [

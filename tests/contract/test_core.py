@@ -97,6 +97,19 @@ SCENARIOS = [
         """,
     ),
     Scenario(
+        "a log level of the process's own",
+        """
+        kex.setdebug(-3)
+        err("hidden\\n")
+        kex.resetdebug()
+        kex.setdebug(-9)
+        kex.setdebug(9)
+        kex.resetdebug()
+        kex.resetdebug()
+        kex.setdebug("3")
+        """,
+    ),
+    Scenario(
         "max-forwards",
         """
         maxfwd.is_maxfwd_lt(70)

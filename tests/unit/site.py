@@ -1,6 +1,6 @@
 """A site on the stub: nodes.yaml, a state directory, Kamailio with the project's own parameters, and the routes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,14 +128,17 @@ class StubRpc(Rpc):
     def __exit__(self, *exception: object) -> None:
         pass
 
-    def call(self, method: str, *parameters: str | int) -> Any:
+    def call_all(self, method: str, parameters: Sequence[Sequence[str | int]]) -> list[Any]:
+        return [self._call(method, each) for each in parameters]
+
+    def _call(self, method: str, parameters: Sequence[str | int]) -> Any:
         if not type(self).reachable:
             raise NotReachable(f"{self._path}: Connection refused")
         ksr = self.site.ksr
         try:
             return ksr.rpc.execute(ksr.main, method, list(parameters))
         except RpcFault as fault:
-            raise RpcError(f"{method}: {fault.text}") from None
+            return RpcError(f"{method}: {fault.text}")
 
 
 class StubTime:

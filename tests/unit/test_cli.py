@@ -11,6 +11,7 @@ from pytest_mock import MockerFixture
 from kemi_rtp import cli, shared
 from kemi_rtp.admin import State
 from kemi_rtp.rpc import Rpc
+from kemi_rtp.table import read_table
 from kemi_rtp.times import utc_now
 from KSR.testing import State as DaemonState
 
@@ -74,6 +75,33 @@ def test_show_tells_the_modules_own_view(site: Site) -> None:
         "rtp2": "disabled",
         "rtp3": "active",
     }
+
+
+def test_no_command_asks_the_module_which_would_make_it_ping_every_node(site: Site, mocker: MockerFixture) -> None:
+    site.start()
+    site.tick()
+    asked = mocker.spy(StubRpc, "call_all")
+    for command in (["show"], ["verify"], ["disable", "rtp1", "--reason", "NIC swap"], ["enable", "rtp1"], ["reload"]):
+        assert site.cli(*command).exit_code == 0
+    assert not [call.args[1] for call in asked.call_args_list if call.args[1].startswith("rtpengine")]
+
+
+def test_disable_returns_when_the_module_and_its_table_have_it_too(site: Site) -> None:
+    site.start()
+    site.tick(2)
+    site.disable("rtp2")
+    assert site.ksr.rtpengine.find(site.node("rtp2").url).permanent
+    assert (site.node("rtp2").set_id, site.node("rtp2").url, 2, 1) in read_table(site.state_dir)
+
+
+def test_disable_holds_without_the_timer_and_says_what_is_missing(site: Site, mocker: MockerFixture) -> None:
+    worker = site.start()
+    site.tick()
+    mocker.patch.object(Site, "tick", lambda site, seconds: site.ksr.clock.advance(seconds))
+    result = site.cli("disable", "rtp2", "--reason", "NIC swap")
+    assert result.exit_code == 0
+    assert "timer has not told the rtpengine module" in result.stderr
+    assert not {node.name: s for node, s in site.routes(worker).shared.view()}["rtp2"].serves
 
 
 def test_show_without_kamailio_tells_what_the_next_start_begins_with(site: Site, mocker: MockerFixture) -> None:

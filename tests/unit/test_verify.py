@@ -57,12 +57,32 @@ def no_table(site: Site) -> None:
     (site.state_dir / "rtpengine.sqlite").write_text("not SQLite")
 
 
+def module_says(site: Site, **states: str) -> None:
+    """What the supervisor has last read in the module, and could not repair."""
+    rows = {"rtp1": "active", "rtp2": "disabled", "rtp3": "active"} | states
+    site.routes(site.timer).shared.put(
+        shared.ROWS, json.dumps({site.node(name).url: state for name, state in rows.items() if state})
+    )
+
+
 def lost_mark(site: Site) -> None:
-    site.ksr.rpc.execute(site.ksr.main, "rtpengine.enable", [site.node("rtp2").url, 1])
+    module_says(site, rtp2="active")
 
 
 def native_disable(site: Site) -> None:
-    site.ksr.rpc.execute(site.ksr.main, "rtpengine.enable", [site.node("rtp1").url, 0])
+    module_says(site, rtp1="disabled")
+
+
+def taken_for_dead(site: Site) -> None:
+    module_says(site, rtp1="inactive")
+
+
+def lost_node(site: Site) -> None:
+    module_says(site, rtp1="")
+
+
+def stopped_timer(site: Site) -> None:
+    site.ksr.htables["kemi_rtp"].cells["heartbeat"].value = 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -75,6 +95,9 @@ def native_disable(site: Site) -> None:
         (no_table, "", ("module's table", "shared memory"), "a reload would fail"),
         (lost_mark, "rtp2", ("rtpengine module", "shared memory"), "lost the permanent mark"),
         (native_disable, "rtp1", ("rtpengine module", "shared memory"), "somebody typed rtpengine.enable"),
+        (taken_for_dead, "rtp1", ("rtpengine module", "shared memory"), "though it answers pings"),
+        (lost_node, "rtp1", ("rtpengine module", "shared memory"), "the module lacks the node"),
+        (stopped_timer, "", ("rtpengine module", "shared memory"), "timer does not run"),
     ],
 )
 def test_every_difference_is_told_with_what_it_means(
@@ -102,7 +125,7 @@ def test_repair_does_what_the_tick_would(site: Site) -> None:
     site.tick(12)
     site.disable("rtp2")
     site.tick(2)
-    lost_mark(site)
+    site.ksr.rpc.execute(site.ksr.main, "rtpengine.enable", [site.node("rtp2").url, 1])
     code, found = verify(site, "--repair")
     assert (code, found["differences"]) == (cli.DONE, [])
     assert site.ksr.rtpengine.find(site.node("rtp2").url).permanent

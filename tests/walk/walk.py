@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -165,12 +165,12 @@ class WalkSite(Site):
 class WalkRpc(StubRpc):
     """JSON-RPC of a command that may be killed before each of its requests."""
 
-    def call(self, method: str, *parameters: str | int) -> Any:
+    def _call(self, method: str, parameters: Sequence[str | int]) -> Any:
         site = self.site
         assert isinstance(site, WalkSite)
         if site.killer:
             site.killer()
-        return super().call(method, *parameters)
+        return super()._call(method, parameters)
 
 
 class WalkTime(StubTime):

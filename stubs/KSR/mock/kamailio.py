@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Faults = Literal["test", "kamailio"]
 assert behaviours.__all__  # imported for what they register
+LOG_LEVELS = {"alert": -5, "bug": -4, "crit": -2, "err": -1, "warn": 0, "notice": 1, "info": 2, "dbg": 3}
 TABLE_TIMER = 20  # seconds between two looks for expired items: htable's timer_interval
 
 
@@ -255,8 +256,10 @@ class Kamailio:
     # ---- log, time ----------------------------------------------------------------------------------------------
 
     def log_line(self, level: str, text: str) -> None:
-        """Add a line to the log."""
-        self.log.append(LogLine(level, text))
+        """Add a line to the log, unless the process has a level of its own that hides it."""
+        hidden_above = self.process.log_level
+        if hidden_above is None or LOG_LEVELS.get(level, 0) <= hidden_above:
+            self.log.append(LogLine(level, text))
 
     def _expire_tables(self) -> None:
         for table in list(self.htables.values()):

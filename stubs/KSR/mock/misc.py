@@ -1,4 +1,4 @@
-"""Small modules: pvx, cfgutils, xhttp, path and corex, as far as scripts commonly use them."""
+"""Small modules: kex, pvx, cfgutils, xhttp, path and corex, as far as scripts commonly use them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,22 @@ from KSR.mock.sip import Branch
 
 if TYPE_CHECKING:
     from KSR.mock.process import Process
+
+
+# ---- kex ------------------------------------------------------------------------------------------------------------
+
+
+@kemi("kex.setdebug")
+def setdebug(process: Process, level: int) -> int:
+    """Give this process a log level of its own: -5 hides all but alerts, 3 shows everything."""
+    process.log_level = level
+    return 1
+
+
+@kemi("kex.resetdebug")
+def resetdebug(process: Process) -> int:
+    process.log_level = None
+    return 1
 
 
 # ---- pvx ------------------------------------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ class Process:
         self.rank = rank
         self.pid = FIRST_PID + len(kamailio.processes)
         self.handler: object = None
+        self.log_level: int | None = None
         self.reload_version = 0
         self.route_type = EVENT_ROUTE
         self.message = SipMessage(FAKED_MESSAGE, Address(), Address())

@@ -70,6 +70,7 @@ def call(process: Process, command: str, flags: str, chosen: NodeSet | None, sdp
         kamailio.log_line("err", f"rtpengine: {error}")
         return None
     request.sdp = sdp
+    module.build_sockets(process.rtpengine, test=False)  # before it looks for a set
     active = _active_set(process, chosen)
     if active is None:
         kamailio.log_line("err", "rtpengine: script error - no valid set selected")
