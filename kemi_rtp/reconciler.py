@@ -104,8 +104,8 @@ class Reconciler:
         """Bring one node's row in line; whether there was anything to do."""
         if standing.admin is State.DISABLED:
             if row.permanent:
-                if not self._expected(row):
-                    self._state.put_mark(node, marked=True)  # somebody has set it too: it is ours to clear from now on
+                if self._is_foreign(row):
+                    self._adopt(node)  # somebody has disabled it too, and perhaps for longer
                 return False
             lost = self._expected(row)
             text = "enabled in the rtpengine module" if row.active else "without its permanent mark in the module"

@@ -17,7 +17,7 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -203,14 +203,25 @@ class Transaction:
             self.write(entries, changes)
         return changes
 
-    def adopt_disable(self, node: Node, reason: str, now: datetime, nodes: Iterable[Node]) -> None:
-        """Store that a node was disabled by other means than the kemi-rtp command; never makes one more enabled."""
+    def adopt_disable(self, node: Node, reason: str, now: datetime, nodes: Iterable[Node]) -> bool:
+        """Store that a node was disabled by other means than the kemi-rtp command; never makes one more enabled.
+
+        Where a command has disabled it for a time, this one comes after that. False when it is disabled for good.
+        """
         current = [entry for old in matching(self.entries, node) if (entry := old.at(now)) is not None]
-        before = max((entry.state for entry in current), key=lambda state: state.strictness, default=State.ENABLED)
-        if before is not State.DISABLED:
-            by = f"rtpengine.enable@{socket.gethostname()}"
-            entries = decide(self.entries, Entry(node.name, State.DISABLED, reason, by, now, None, node.url), nodes)
-            self.write(entries, [Change(now, node.name, before, State.DISABLED, reason, by, "drift")])
+        durable = [entry if entry.until is None else entry.then for entry in current]
+        if any(entry is not None and entry.state is State.DISABLED for entry in durable):
+            return False
+        by = f"rtpengine.enable@{socket.gethostname()}"
+        new = Entry(node.name, State.DISABLED, reason, by, now, None, node.url)
+        strictest = max(current, key=lambda entry: entry.state.strictness, default=None)
+        before = strictest.state if strictest else State.ENABLED
+        if strictest is not None and before is State.DISABLED:
+            entries = {**self.entries, strictest.node: replace(strictest, then=replace(new, node=strictest.node))}
+        else:
+            entries = decide(self.entries, new, nodes)
+        self.write(entries, [Change(now, node.name, before, State.DISABLED, reason, by, "drift")])
+        return True
 
     def record(self, changes: Iterable[Change]) -> None:
         """Add lines to the history about what changed no admin state."""

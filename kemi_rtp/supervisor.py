@@ -270,16 +270,17 @@ class Supervisor:
         reason = f"disabled in the rtpengine module: rtpengine.enable {node.url} 0"
         try:
             with Registry(self._state_dir).exclusive(timeout=0) as transaction:
-                transaction.adopt_disable(node, reason, now, self._config.nodes)
+                adopted = transaction.adopt_disable(node, reason, now, self._config.nodes)
                 self._state.put_mark(node, marked=True)
                 self._publish(transaction.entries)
                 self._registry_version = _version(Registry(self._state_dir).path)
         except RegistryBusyError:
             return  # a command is at work; the mark is still there at the next tick
-        log(
-            KSR.warn,
-            f"drift: {node.name} was {reason}; it is disabled in the registry now: kemi-rtp enable {node.name}",
-        )
+        if adopted:
+            log(
+                KSR.warn,
+                f"drift: {node.name} was {reason}; it is disabled in the registry now: kemi-rtp enable {node.name}",
+            )
 
     def _note(self, node: Node, state: State, text: str) -> None:
         self._notes.append(Change(utc_now(), node.name, state, state, text, "kemi_rtp", "drift"))

@@ -104,6 +104,23 @@ def test_a_native_disable_is_adopted_with_its_origin(site: Site) -> None:
 
 
 @LINES
+def test_a_native_disable_outlives_a_command_for_a_time_that_crossed_it(site: Site) -> None:
+    """The timer had not adopted it yet; the end of the other decision must not enable the node."""
+    site.start()
+    site.tick()
+    native(site, "rtpengine.enable", site.node("rtp2").url, 0)
+    assert site.cli("disable", "rtp2", "--reason", "reboot", "--for", "1h", "--by", "alice@lb1").exit_code == 0
+    site.tick()
+    entry = site.registry.load().entries["rtp2"]
+    assert (entry.by, entry.reason) == ("alice@lb1", "reboot")
+    assert entry.then is not None
+    assert entry.then.by.startswith("rtpengine.enable@")
+    assert len(drifts(site, "rtp2")) == 1
+    site.tick(2)
+    assert site.registry.load().entries["rtp2"] == entry
+
+
+@LINES
 def test_a_native_disable_of_a_node_that_is_down_is_adopted(site: Site) -> None:
     """Though the table on disk, which a reload of the module would load, has the node disabled too."""
     site.start()

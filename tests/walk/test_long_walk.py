@@ -656,6 +656,7 @@ def test_the_invariants_hold_on_a_long_walk(profile: str) -> None:
         max_examples=WALKS,
         stateful_step_count=STEPS,
         deadline=None,
+        database=None,  # a seed is a walk, whatever walk failed before
         print_blob=True,
         phases=[phase for phase in Phase if SHRINK or phase is not Phase.shrink],
         report_multiple_bugs=False,  # the first is enough, and is shrunk sooner
