@@ -107,7 +107,7 @@ def decide(entries: Mapping[str, Entry], new: Entry, nodes: Iterable[Node] = ())
     durable = [base for entry in old if (base := entry if entry.until is None else entry.then) is not None]
     base = max(durable, key=lambda entry: entry.state.strictness, default=None)
     if new.until is not None and base is not None:
-        kept[new.node] = replace(new, then=replace(base, node=new.node))
+        kept[new.node] = replace(new, then=replace(base, node=new.node, url=new.url))
     elif new.state is not State.ENABLED:
         kept[new.node] = new
     return kept

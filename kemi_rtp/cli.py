@@ -276,12 +276,10 @@ def publish(site: Site, entries: Mapping[str, Entry], node: Node) -> int:
 def wait_until_up(rpc: Rpc, site: Site, node: Node) -> bool:
     """Wait until a node that was disabled has answered a ping and takes calls; False when it does not answer."""
     settings = site.config.settings
-    deadline = time.monotonic() + 2 * (settings.probe_interval + settings.probe_timeout) + 1
-    while time.monotonic() < deadline:
-        if decode_health(rpc.get(shared.health_key(node.url)))[0] is not Health.DOWN:
-            return True
-        time.sleep(0.02)
-    return False
+    return wait_until(
+        lambda: decode_health(rpc.get(shared.health_key(node.url)))[0] is not Health.DOWN,
+        timeout=2 * (settings.probe_interval + settings.probe_timeout) + 1,
+    )
 
 
 def wait_until_marked(rpc: Rpc, node: Node) -> bool:
@@ -289,12 +287,7 @@ def wait_until_marked(rpc: Rpc, node: Node) -> bool:
 
     No call depends on it, but until then the module would ping the node if somebody reloaded it by hand.
     """
-    deadline = time.monotonic() + 2
-    while time.monotonic() < deadline:
-        if shared.decode_rows(rpc.get(shared.ROWS)).get(node.url) == "disabled":
-            return True
-        time.sleep(0.02)
-    return False
+    return wait_until(lambda: shared.decode_rows(rpc.get(shared.ROWS)).get(node.url) == "disabled", timeout=2)
 
 
 def find_node(config: Config, entries: Mapping[str, Entry], name_or_url: str) -> Node:
@@ -402,16 +395,31 @@ def request_reload(rpc: Rpc, timeout: float, progress: Callable[[str], None]) ->
     """Ask the supervisor for a reload and wait for its answer. Raises NotReachable when none comes."""
     request = shared.new_generation()
     rpc.call("htable.sets", shared.STATE, shared.RELOAD_REQUEST, request)
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
+    reply: dict[str, Any] = {}
+
+    def answered() -> bool:
         value = rpc.get(shared.RELOAD_REPLY)
-        reply: dict[str, Any] = json.loads(value) if isinstance(value, str) else {}
-        if reply.get("id") == request:
-            if reply["done"]:
-                return reply
+        found = json.loads(value) if isinstance(value, str) else {}
+        if found.get("id") != request:
+            return False
+        reply.update(found)
+        if not found["done"]:
             progress("waiting for the rtpengine module, which reads its table once in 10 s at most")
+        return bool(found["done"])
+
+    if not wait_until(answered, timeout):
+        raise NotReachable(f"the timer of kemi_rtp has not answered within {timeout:g} s")
+    return reply
+
+
+def wait_until(condition: Callable[[], bool], timeout: float) -> bool:
+    """Wait until a condition holds; false when it still does not after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
         time.sleep(0.02)
-    raise NotReachable(f"the timer of kemi_rtp has not answered within {timeout:g} s")
+    return True
 
 
 @main.command()

@@ -67,7 +67,7 @@ def decide(decisions: Decisions, new: Decision, places: Iterable[Place], now: fl
     """
     about = Place(new.node, new.url)
     old = [decision for decision in at(decisions, now).values() if decision.speaks_of(about)]
-    old.sort(key=lambda decision: (-STATES.index(decision.state), decision.until is not None))
+    old.sort(key=lambda decision: (-STATES.index(decision.state), decision.until is not None, decision.node))
     kept = {name: decision for name, decision in at(decisions, now).items() if decision not in old}
     for decision in old:
         for other in places:
@@ -77,10 +77,22 @@ def decide(decisions: Decisions, new: Decision, places: Iterable[Place], now: fl
     durable = [base for decision in old if (base := decision if decision.until is None else decision.then)]
     if new.until is not None and durable:
         base = max(durable, key=lambda decision: STATES.index(decision.state))
-        kept[new.node] = replace(new, then=replace(base, node=new.node))
+        kept[new.node] = replace(new, then=replace(base, node=new.node, url=new.url))
     elif new.state != ENABLED:
         kept[new.node] = new
     return kept
+
+
+def adopt(decisions: Decisions, new: Decision, places: Iterable[Place], now: float) -> dict[str, Decision]:
+    """The decisions after a native disable: it comes after one that disables the node for a time."""
+    left = [d for d in at(decisions, now).values() if d.speaks_of(Place(new.node, new.url))]
+    left.sort(key=lambda decision: (-STATES.index(decision.state), decision.until is not None, decision.node))
+    if left and left[0].state == DISABLED:
+        timed = left[0]
+        if any(durable and durable.state == DISABLED for d in left if (durable := d.then if d.until else d)):
+            return at(decisions, now)
+        return at(decisions, now) | {timed.node: replace(timed, then=replace(new, node=timed.node))}
+    return decide(decisions, new, places, now)
 
 
 def read(path: Path) -> dict[str, Decision] | None:
@@ -151,7 +163,7 @@ class People:
     def adopt(self, place: Place, places: Iterable[Place], now: float) -> None:
         """A native disable has become a decision."""
         self._perhaps.append(self.registry)
-        self.registry = self._good = decide(self.registry, Decision(*place, DISABLED), places, now)
+        self.registry = self._good = adopt(self.registry, Decision(*place, DISABLED), places, now)
         self.is_faulty = False
 
     def tick(self) -> None:

@@ -27,7 +27,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from KSR.mock.rpc import RpcFault
 from KSR.testing import Routed, SentMessage, SipMessage, State, Worker
-from tests.lab.people import DISABLED, DRAINING, ENABLED, Decision, Decisions, People, Place, at, decide, read
+from tests.lab.people import DISABLED, DRAINING, ENABLED, Decision, Decisions, People, Place, adopt, at, decide, read
 from tests.unit.sabotage import Killed
 from tests.unit.site import StubRpc
 
@@ -86,6 +86,7 @@ class LongWalk(RuleBasedStateMachine):
         self.configs = [_config(self.nodes)]  # what may be in force
         self.native: dict[str, bool] = {}  # URLs disabled natively and not adopted yet; true: they must be
         self.faulty_registry: str | bytes | None = None
+        self.recent: list[list[Place]] = []  # the nodes that were in force, the latest first
         self.phones: list[Phone] = []
         self.ended: dict[str, set[str]] = {}  # calls that are over: where their deletes may go, at once or later
         self.made = 0
@@ -122,8 +123,10 @@ class LongWalk(RuleBasedStateMachine):
         if self.nodes_faulty:
             self.site.write(self.site.nodes_path, faulty)
         assert done.exit_code == 0, done.output
-        nodes = json.loads(done.stdout)["nodes"]
-        return [node for node in nodes if node["pool"]]
+        nodes = [node for node in json.loads(done.stdout)["nodes"] if node["pool"]]
+        places = [Place(node["name"], node["url"]) for node in nodes]
+        self.recent = [places, *(other for other in self.recent if other != places)][:3]
+        return nodes
 
     def look_again(self) -> None:
         """`show` once more, when a call has found a node dead."""
@@ -201,16 +204,18 @@ class LongWalk(RuleBasedStateMachine):
         """A native disable may have been adopted."""
         if self.native:
             for name, found in (self.on_disk() or {}).items():
-                adopted = found.url in self.native and found == Decision(name, found.url, DISABLED)
-                if adopted and found != self.people.registry.get(name):
-                    # Among the nodes of which nodes.yaml? One may have come into force since the last look.
-                    for shown in (self.shown, self.show()):
-                        places = [Place(node["name"], node["url"]) for node in shown]
-                        after = decide(self.people.registry, found, places, self.site.now)
+                durable = found if found.until is None else found.then
+                if durable is None or found == self.people.registry.get(name):
+                    continue
+                if durable.url in self.native and durable == Decision(name, durable.url, DISABLED):
+                    # Among the nodes of which nodes.yaml? Another one may have come into force meanwhile.
+                    self.show()
+                    for places in reversed(self.recent):
+                        after = adopt(self.people.registry, durable, places, self.site.now)
                         if after == at(self.on_disk() or {}, self.site.now):
                             break
-                    self.people.adopt(Place(name, found.url), places, self.site.now)
-                    del self.native[found.url]
+                    self.people.adopt(Place(name, durable.url), places, self.site.now)
+                    del self.native[durable.url]
 
     def see_nodes(self) -> None:
         """The nodes in force are those of a nodes.yaml that was good, and never an older one than before."""
@@ -420,6 +425,7 @@ class LongWalk(RuleBasedStateMachine):
 
     @rule(number=node_numbers, everything=st.booleans())
     def native_ping(self, number: int, everything: bool) -> None:
+        self.native = dict.fromkeys(self.native, False)  # the module may lose what nobody has seen yet
         self.native_rpc("rtpengine.ping", "all" if everything else self.place(number).url)
 
     @rule(number=node_numbers, flag=st.sampled_from([0, 1]), everything=st.sampled_from([False, False, False, True]))
