@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from kemi_rtp.documents import Document, Section, text
+from kemi_rtp.documents import Document, Section, collector_paused, text
 from kemi_rtp.nodes import Node
 from kemi_rtp.times import TIMESTAMP_FORM, format_timestamp, parse_timestamp
 
@@ -99,7 +99,9 @@ def decide(entries: Mapping[str, Entry], new: Entry, nodes: Iterable[Node] = ())
     """
     about = Node(new.node, new.url or new.node, "", 0, 0, 0)
     old = matching(entries, about)
-    kept = {name: entry for name, entry in entries.items() if entry not in old}
+    kept = dict(entries)
+    for entry in old:
+        del kept[entry.node]
     for entry in old:
         for other in nodes:
             if other.name != new.node and other.name not in kept and matching({entry.node: entry}, other):
@@ -134,44 +136,98 @@ def differences(before: Mapping[str, Entry], after: Mapping[str, Entry], now: da
     return changes
 
 
-_CANONICAL = re.compile(r"  ([A-Za-z0-9][A-Za-z0-9._-]*): (\{.*\})")
+_KEY = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_CANONICAL = re.compile(rf"  ({_KEY}): (\{{.*\}})")
+
+# The lines that nearly all are: plain ASCII, no escapes, no successor. What this takes `render` writes just so.
+_TEXT = r'"((?:[!#-\[\]-~][ !#-\[\]-~]*)?)"'
+_TIME = r'"([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}Z)"'
+_PLAIN = re.compile(
+    rf'  ({_KEY}): \{{"state": "(draining|disabled)", "reason": {_TEXT}, "by": {_TEXT}'
+    rf'(?:, "since": {_TIME})?(?:, "until": {_TIME})?(?:, "url": (?!""){_TEXT})?\}}'
+)
+_STATES = {str(state): state for state in State}
 
 
-def render(entries: Mapping[str, Entry]) -> str:
-    """The registry file that holds `entries`, one line per node, in the order of their names."""
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """Entries by node name, and their lines where these are as `render` writes them: none of an edited file."""
+
+    entries: Mapping[str, Entry]
+    lines: Mapping[str, str] = field(default_factory=dict)
+
+
+def render(entries: Mapping[str, Entry], before: Parsed | None = None) -> str:
+    """The registry file that holds `entries`, one line per node, in the order of their names.
+
+    An entry that is in `before` too keeps its line: with thousands of nodes that is most of the time of a change.
+    """
     if not entries:
         return _HEADER.rstrip("\n") + " {}\n"
-    return _HEADER + "".join(f"  {_key(name)}: {to_json(entries[name])}\n" for name in sorted(entries))
+    old, lines = (before.entries, before.lines) if before else ({}, {})
+    written = [
+        (lines.get(name) if old.get(name) is entries[name] else None) or f"  {_key(name)}: {to_json(entries[name])}"
+        for name in sorted(entries)
+    ]
+    return _HEADER + "\n".join(written) + "\n"
 
 
 def _key(name: str) -> str:
-    return name if _CANONICAL.fullmatch(f"  {name}: {{}}") else json.dumps(name, ensure_ascii=False)
+    return name if re.fullmatch(_KEY, name) else _quoted(name)
 
 
-def parse(content: str, path: Path) -> dict[str, Entry]:
+def parse(content: str, path: Path) -> Mapping[str, Entry]:
     """Entries by node name from a registry file called `path` in messages. Raises DocumentError with every fault."""
-    canonical = _parse_canonical(content)
-    return canonical if canonical is not None else _parse_edited(content, path)
+    return read(content, path).entries
 
 
-def _parse_canonical(content: str) -> dict[str, Entry] | None:
-    """Entries of a file exactly as `render` makes it, many times quicker than YAML; None for any other."""
+def read(content: str, path: Path) -> Parsed:
+    """What a registry file called `path` in messages holds. Raises DocumentError with every fault."""
+    with collector_paused():
+        return _parse_canonical(content) or Parsed(_parse_edited(content, path))
+
+
+def _parse_canonical(content: str) -> Parsed | None:
+    """What a file exactly as `render` makes it holds, many times quicker than YAML; None for any other."""
     lines = content.removeprefix(_HEADER).splitlines()
     if not content.startswith(_HEADER) or not lines:
         return None
     entries: dict[str, Entry] = {}
-    for line in lines:
-        match = _CANONICAL.fullmatch(line)
-        if match is None or match[1] in entries:
-            return None
-        try:
-            entry = from_json(match[1], match[2])
-            if to_json(entry) != match[2] or not _is_sound(entry):
+    try:
+        for line in lines:
+            entry = _parse_plain(line) or _parse_line(line)
+            if entry is None:
                 return None
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-            return None
-        entries[match[1]] = entry
-    return entries
+            entries[entry.node] = entry
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+    if len(entries) != len(lines):
+        return None  # a name appears twice
+    return Parsed(entries, dict(zip(entries, lines, strict=True)))
+
+
+def _parse_plain(line: str) -> Entry | None:
+    match = _PLAIN.fullmatch(line)
+    if match is None:
+        return None
+    name, state, reason, by, since, until, url = match.groups()
+    return Entry(
+        name,
+        _STATES[state],
+        reason,
+        by,
+        datetime.fromisoformat(since) if since else None,
+        datetime.fromisoformat(until) if until else None,
+        url or "",
+    )
+
+
+def _parse_line(line: str) -> Entry | None:
+    match = _CANONICAL.fullmatch(line)
+    if match is None:
+        return None
+    entry = from_json(match[1], match[2])
+    return entry if to_json(entry) == match[2] and _is_sound(entry) else None
 
 
 def _is_sound(entry: Entry) -> bool:
@@ -186,20 +242,16 @@ def _is_sound(entry: Entry) -> bool:
 
 def to_json(entry: Entry) -> str:
     """One entry as one line of JSON, which is YAML too."""
-    return json.dumps(_plain(entry), ensure_ascii=False)
+    parts = [f'"state": "{entry.state}", "reason": {_quoted(entry.reason)}, "by": {_quoted(entry.by)}']
+    parts += [f'"since": "{format_timestamp(entry.since)}"'] if entry.since else []
+    parts += [f'"until": "{format_timestamp(entry.until)}"'] if entry.until else []
+    parts += [f'"url": {_quoted(entry.url)}'] if entry.url else []
+    parts += [f'"then": {to_json(entry.then)}'] if entry.then else []
+    return f"{{{', '.join(parts)}}}"
 
 
-def _plain(entry: Entry) -> dict[str, object]:
-    plain: dict[str, object] = {"state": str(entry.state), "reason": entry.reason, "by": entry.by}
-    if entry.since:
-        plain["since"] = format_timestamp(entry.since)
-    if entry.until:
-        plain["until"] = format_timestamp(entry.until)
-    if entry.url:
-        plain["url"] = entry.url
-    if entry.then:
-        plain["then"] = _plain(entry.then)
-    return plain
+# json.dumps makes an encoder for every value, which is most of its time for small ones.
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def from_json(node: str, line: str) -> Entry:

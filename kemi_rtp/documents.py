@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Callable, Iterable
+import gc
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,6 +57,18 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """A hint that ends a message: `` (did you mean x?)``, or nothing when no known word is near."""
     matches = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
     return f" (did you mean {' or '.join(matches)}?)" if matches else ""
+
+
+@contextlib.contextmanager
+def collector_paused() -> Iterator[None]:
+    """No garbage collection meanwhile: of a large file that is being read it finds nothing, again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Document:
@@ -220,6 +234,8 @@ def _first_line(error: Exception) -> str:
 
 
 def _construct(node: yaml.Node) -> object:
+    if node.tag == "tag:yaml.org,2002:str" and isinstance(node, yaml.ScalarNode):
+        return node.value  # nearly all values; a constructor for each takes as long as all the rest
     constructor = yaml.constructor.SafeConstructor()
     value: object = constructor.construct_document(node)
     return value

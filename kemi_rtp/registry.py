@@ -24,6 +24,7 @@ from pathlib import Path
 from kemi_rtp.admin import (
     Change,
     Entry,
+    Parsed,
     State,
     change_from_json,
     change_to_json,
@@ -31,6 +32,7 @@ from kemi_rtp.admin import (
     differences,
     matching,
     parse,
+    read,
     render,
 )
 from kemi_rtp.documents import DocumentError
@@ -52,8 +54,13 @@ class RegistryBusyError(RegistryError):
 class Loaded:
     """Entries by node name, and what is wrong with registry.yaml when the last good version had to serve."""
 
-    entries: Mapping[str, Entry]
+    parsed: Parsed
     problem: str = ""
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """The entries by node name."""
+        return self.parsed.entries
 
 
 class Registry:
@@ -69,22 +76,22 @@ class Registry:
     def load(self) -> Loaded:
         """The entries in force. Raises RegistryError when neither the current nor a good version can be read."""
         try:
-            return Loaded(parse(self.path.read_text(encoding="utf-8"), self.path))
+            return Loaded(_read(self.path))
         except FileNotFoundError:
             if not self.good_path.exists() and not self.history_path.exists():
-                return Loaded({})
+                return Loaded(Parsed({}))
             problem = f"{self.path}: is missing"
         except (OSError, UnicodeDecodeError, DocumentError) as error:
             problem = _reason(self.path, error)
         try:
-            entries = parse(self.good_path.read_text(encoding="utf-8"), self.good_path)
+            good = _read(self.good_path)
         except (OSError, UnicodeDecodeError, DocumentError) as error:
             raise RegistryError(
                 f"{problem}\n{_reason(self.good_path, error)}\n"
                 "there is no version of the registry to go by: repair one of the two files, "
                 "or write a registry that says which nodes are out of service"
             ) from None
-        return Loaded(entries, f"{problem}\nthe last good version, {self.good_path}, is in force")
+        return Loaded(good, f"{problem}\nthe last good version, {self.good_path}, is in force")
 
     @contextlib.contextmanager
     def exclusive(self, timeout: float = LOCK_TIMEOUT) -> Iterator[Transaction]:
@@ -145,8 +152,9 @@ class Transaction:
         registry = self.registry
         try:
             with _Replacement(registry.directory) as replacement:
+                content = render(entries, self.loaded.parsed).encode()
                 for path in (registry.path, registry.good_path):
-                    replacement.draft(path, render(entries).encode())
+                    replacement.draft(path, content)
                 # A history without a registry would look like a lost registry, so the first of all comes after it.
                 first = not registry.path.exists() and not registry.good_path.exists()
                 if not first:
@@ -161,25 +169,27 @@ class Transaction:
                 f"{registry.directory}: the change cannot be stored: {error.strerror}; nothing was changed"
             ) from None
         self.entries = entries
-        self.loaded = Loaded(entries)
+        self.loaded = Loaded(Parsed(entries))
 
     def adopt_edits(self, now: datetime) -> list[Change]:
         """Record what was edited by hand since the last good version, and make the edit the last good version."""
         registry = self.registry
         if self.loaded.problem:
             return []
-        try:
-            good = parse(registry.good_path.read_text(encoding="utf-8"), registry.good_path)
-        except FileNotFoundError:
-            good = {}
-        except (OSError, UnicodeDecodeError, DocumentError):
-            good = {}
-        if good == self.entries and registry.good_path.exists():
-            return []
-        changes = [change for change in differences(good, self.entries, now) if not self._recorded(change)]
+        content = render(self.entries, self.loaded.parsed)
+        good: Mapping[str, Entry] = {}
+        with contextlib.suppress(OSError, UnicodeDecodeError, DocumentError):
+            text = registry.good_path.read_text(encoding="utf-8")
+            if text == content:
+                return []
+            good = parse(text, registry.good_path)
+        changes = differences(good, self.entries, now)
+        if changes:
+            last = {change.node: change for change in registry.history()}
+            changes = [change for change in changes if not self._recorded(change, last.get(change.node))]
         try:
             with _Replacement(registry.directory) as replacement:
-                replacement.draft(registry.good_path, render(self.entries).encode())
+                replacement.draft(registry.good_path, content.encode())
                 if changes:
                     replacement.append(registry.history_path, self._lines(changes))
                 replacement.put_in_place()
@@ -241,9 +251,8 @@ class Transaction:
                 lines = "\n" + lines  # a crash cut the last line short; do not grow it
         return lines.encode()
 
-    def _recorded(self, change: Change) -> bool:
+    def _recorded(self, change: Change, last: Change | None) -> bool:
         """Whether a crash between the history and the good version makes a written change look like an edit."""
-        last = next(reversed(self.registry.history(change.node)), None)
         entry = self.entries.get(change.node)
         return (
             last is not None
@@ -340,6 +349,10 @@ def _write(path: Path, content: bytes, flags: int) -> None:
     finally:
         os.close(descriptor)
     give_to_owner(path)
+
+
+def _read(path: Path) -> Parsed:
+    return read(path.read_text(encoding="utf-8"), path)
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -23,6 +23,7 @@ from kemi_rtp.admin import (
     from_json,
     matching,
     parse,
+    read,
     render,
     to_json,
 )
@@ -238,6 +239,30 @@ def test_the_text_of_a_registry_follows_from_its_entries_alone(entries: dict[str
     )
 
 
+@given(strategies.registries(), st.data())
+@modest(100)
+def test_a_change_of_a_few_entries_gives_the_same_text_as_writing_all_anew(
+    entries: dict[str, Entry], data: st.DataObject
+) -> None:
+    """However little of the file the command composes anew."""
+    entries = {name: entry for name, entry in entries.items() if ":" not in name}  # a URL for a name needs YAML
+    before = read(render(entries), FILE)
+    assert before.lines.keys() == entries.keys()
+    after = dict(before.entries)
+    for name in data.draw(st.lists(st.sampled_from([*entries, "new"]))):
+        after[name] = data.draw(strategies.entries(name))
+    for name in data.draw(st.lists(st.sampled_from([*after, "none"]))):
+        after.pop(name, None)
+    assert render(after, before) == render(after)
+
+
+def test_lines_that_a_person_wrote_are_written_anew() -> None:
+    """They may lean on one another, as YAML's anchors do, and one of them may go."""
+    before = read("version: 1\nnodes:\n  rtp1: &same {state: disabled}\n  rtp2: *same\n", FILE)
+    after = {"rtp2": before.entries["rtp2"]}
+    assert render(after, before) == render(after)
+
+
 def judge(content: str) -> object:
     """The entries, or that the content was refused; any other exception is a fault of the parser."""
     try:
@@ -277,6 +302,11 @@ EDITS = {
     "unknown key": edited_line(extra="x"),
     "draining": edited_line(state="draining"),
     "other zone": edited_line(since="2026-11-22T16:00:00+01:00"),
+    "no such day": edited_line(since="2026-02-30T16:00:00Z"),
+    "hour 24": edited_line(since="2026-11-22T24:00:00Z"),
+    "empty url": edited_line(url=""),
+    "text begins with a space": edited_line(by=" y"),
+    "last control character": edited_line(by="\x7f"),
     "until": edited_line(until="2026-11-22T16:00:00Z"),
     "twice": edited_line() + edited_line().splitlines()[-1] + "\n",
     "not indented": edited_line().replace("  rtp1", "rtp1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 import kemi_rtp
 from kemi_rtp import admin, nodes
-from kemi_rtp.documents import Document, DocumentError, Fault, integer, nearest, text
+from kemi_rtp.documents import Document, DocumentError, Fault, collector_paused, integer, nearest, text
 from tests.unit.strategies import modest
 
 FILE = Path("some.yaml")
@@ -226,3 +227,19 @@ def test_an_integer_is_a_whole_number_in_its_range_and_no_truth_value(value: obj
     with pytest.raises(ValueError, match="must be a whole number from 0 to 10"):
         integer(0, 10)(value)
     assert [integer(0, 10)(edge) for edge in (0, 10)] == [0, 10]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_collection_goes_on_after_reading_as_it_was_before(enabled: bool) -> None:
+    """Also when the file is faulty: it is Kamailio's interpreter."""
+    was = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with collector_paused():
+            assert not gc.isenabled()
+        assert gc.isenabled() is enabled
+        with pytest.raises(DocumentError), collector_paused():
+            Document(FILE, "{")
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if was else gc.disable)()
