@@ -34,7 +34,10 @@ class State(StrEnum):
     @property
     def strictness(self) -> int:
         """0 for enabled to 2 for disabled."""
-        return list(State).index(self)
+        return _STRICTNESS[self]
+
+
+_STRICTNESS = {state: number for number, state in enumerate(State)}
 
 
 @dataclass(frozen=True, slots=True)

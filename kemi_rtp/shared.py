@@ -99,8 +99,8 @@ def admin_items(entries: Iterable[Entry]) -> dict[str, str]:
     """Keys and values that hold `entries`: each under its node's name and, when known, under its URL."""
     items: dict[str, tuple[int, str]] = {}
     for entry in entries:
+        value = (entry.state.strictness, to_json(entry))
         for key in {admin_key(entry.node), admin_key(entry.url or entry.node)}:
-            value = (entry.state.strictness, to_json(entry))
             items[key] = max(items.get(key, value), value)
     return {key: value for key, (_, value) in items.items()}
 

@@ -24,7 +24,7 @@ from kemi_rtp.log import log
 from kemi_rtp.module import ModuleError
 from kemi_rtp.nodes import Config, Node
 from kemi_rtp.reconciler import Reconciler
-from kemi_rtp.registry import Registry, RegistryBusyError, RegistryError
+from kemi_rtp.registry import Loaded, Registry, RegistryBusyError, RegistryError
 from kemi_rtp.state import SharedState
 from kemi_rtp.table import write_table
 from kemi_rtp.times import utc_now
@@ -92,12 +92,14 @@ class Supervisor:
             self._check_places()
             self._state_dir.mkdir(parents=True, exist_ok=True)
             registry = Registry(self._state_dir)
+            self._registry_version = _version(registry.path)
+            loaded: Loaded | None = None
             if registry.path.exists():
                 # An edit by hand while Kamailio was down is the last good version now; load() tells what is unreadable.
                 with contextlib.suppress(RegistryError), registry.exclusive(timeout=1.0) as transaction:
                     transaction.adopt_edits(utc_now())
-            self._registry_version = _version(registry.path)
-            loaded = registry.load()
+                    loaded = transaction.loaded
+            loaded = loaded or registry.load()
             self._entries = loaded.entries
             if loaded.problem:
                 log(KSR.crit, loaded.problem)
