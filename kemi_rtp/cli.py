@@ -1,48 +1,68 @@
-"""The command kemi-rtp: the operator's side."""
+"""The command kemi-rtp: the operator's side.
+
+What few commands need is imported where they need it: in an emergency the command is as quick as Python's start and
+its imports, and rich alone takes as long as all the rest of `disable`.
+"""
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
-import shutil
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from kemi_rtp import __version__, nodes, shared
 from kemi_rtp.admin import Change, Entry, State, decide, matching
 from kemi_rtp.documents import DocumentError, nearest
 from kemi_rtp.nodes import Config, Node
 from kemi_rtp.registry import Registry, RegistryError, Transaction
-from kemi_rtp.report import Report, read_view, report_from_files, report_from_kamailio
 from kemi_rtp.rpc import NotReachable, Rpc, RpcError
 from kemi_rtp.times import format_timestamp, parse_duration, parse_timestamp, utc_now
-from kemi_rtp.verify import Findings, compare
 from kemi_rtp.view import AWAITED, Health, decode_health, derive, encode_health, standing_of
+
+if TYPE_CHECKING:
+    from kemi_rtp.report import Report
+    from kemi_rtp.verify import Findings
 
 DONE, FAILED, SAVED = 0, 1, 3
 """Exit codes: done and in force; failed, nothing changed; saved, but not in force in Kamailio. 2 is wrong usage."""
 
-# Into a pipe or file a row stays one line, however long; on a terminal rich fits it to the window.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+def warn(message: object, color: str | None = "yellow") -> None:
+    """Tell people something beside the result."""
+    click.secho(str(message), fg=color, err=True)
 
 
 def fail(message: object) -> NoReturn:
     """Say why nothing was changed, and end."""
-    err.print(str(message), style="red", markup=False)
+    warn(message, "red")
     raise SystemExit(FAILED)
+
+
+def print_table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], *, styles: Iterable[str] = (), wrapped: str = ""
+) -> None:
+    """Print a table; `styles` are those of the rows, `wrapped` the only column that takes more than one line."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, no_wrap=wrapped not in ("", heading), overflow="fold")
+    for row, style in zip_longest(rows, styles, fillvalue=""):
+        table.add_row(*row, style=style)
+    # Into a pipe or file a row stays one line, however long; on a terminal rich fits it to the window.
+    width = None if sys.stdout.isatty() else 1000
+    Console(width=width, highlight=False, markup=False, emoji=False).print(table)
 
 
 @dataclass(frozen=True)
@@ -102,6 +122,8 @@ def main(context: click.Context, nodes_path: Path) -> None:
 @pass_site
 def show(path: Path, *, as_json: bool) -> None:
     """Show every node: what it may take, and why. The next call meets what this prints."""
+    from kemi_rtp.report import report_from_files, report_from_kamailio
+
     site = load_site(path)
     try:
         try:
@@ -116,17 +138,13 @@ def show(path: Path, *, as_json: bool) -> None:
     else:
         print_report(report)
     for note in report.notes:
-        err.print(note, style="yellow", markup=False)
+        warn(note)
 
 
 def print_report(report: Report) -> None:
     """The table of `kemi-rtp show`."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("node", "pool", "tier", "weight", "admin", "health", "new calls", "calls", "module", "why", "url"):
-        table.add_column(heading, no_wrap=heading != "why", overflow="fold")
-    for line in report.lines:
-        style = "" if line["routable"] else "yellow" if line["admin"] == "draining" else "red"
-        cells = [
+    rows = [
+        (
             line["name"],
             line["pool"] or "(not in nodes.yaml)",
             line["tier"],
@@ -138,9 +156,15 @@ def print_report(report: Report) -> None:
             line["module"],
             line["reason"],
             line["url"],
-        ]
-        table.add_row(*("-" if cell is None else str(cell) for cell in cells), style=style)
-    out.print(table)
+        )
+        for line in report.lines
+    ]
+    print_table(
+        ("node", "pool", "tier", "weight", "admin", "health", "new calls", "calls", "module", "why", "url"),
+        [["-" if cell is None else str(cell) for cell in row] for row in rows],
+        styles=["" if x["routable"] else "yellow" if x["admin"] == "draining" else "red" for x in report.lines],
+        wrapped="why",
+    )
 
 
 # --- disable, drain, enable ------------------------------------------------------------------------------------------
@@ -211,12 +235,12 @@ def set_state(
 def store(transaction: Transaction, config: Config, node: Node, entry: Entry) -> bool:
     """Write the decision to the registry; false when it is what holds already."""
     if transaction.loaded.problem:
-        err.print(transaction.loaded.problem, style="red", markup=False)
+        warn(transaction.loaded.problem, "red")
     before = matching(transaction.entries, node)
     current = max((e.state for old in before if (e := old.at(utc_now()))), key=lambda s: s.strictness, default=None)
     after = decide(transaction.entries, entry, config.nodes)
     if entry.state is State.ENABLED and not before:
-        out.print(f"{node.name} is enabled, and was before", markup=False)
+        click.echo(f"{node.name} is enabled, and was before")
         return False
     change = Change(
         entry.since or utc_now(),
@@ -252,23 +276,19 @@ def publish(site: Site, entries: Mapping[str, Entry], node: Node) -> int:
             if becomes is State.DISABLED and node.pool:
                 told = wait_until_marked(rpc, node)
     except NotReachable as error:
-        out.print(f"{node.name}: {described}", markup=False)
-        err.print(f"saved; it applies when Kamailio starts: {error}", style="yellow", markup=False)
+        click.echo(f"{node.name}: {described}")
+        warn(f"saved; it applies when Kamailio starts: {error}")
         return SAVED
     except RpcError as error:
-        err.print(f"saved, but Kamailio did not take it: {error}", style="red", markup=False)
+        warn(f"saved, but Kamailio did not take it: {error}", "red")
         return SAVED
-    out.print(f"{node.name}: {described}", markup=False)
+    click.echo(f"{node.name}: {described}")
     if late:
-        err.print(f"{node.name} does not answer pings: calls go to it as soon as it does", style="yellow", markup=False)
+        warn(f"{node.name} does not answer pings: calls go to it as soon as it does")
     if not told:
-        err.print(
-            f"no call goes to {node.name}, but kemi_rtp's timer has not told the rtpengine module yet: kemi-rtp verify",
-            style="yellow",
-            markup=False,
-        )
+        warn(f"no call goes to {node.name}, but kemi_rtp's timer has not told the module yet: see kemi-rtp verify")
     if not in_force:
-        err.print(f"saved and published, but a worker still waits for {node.name}", style="yellow", markup=False)
+        warn(f"saved and published, but a worker still waits for {node.name}")
         return SAVED
     return DONE
 
@@ -320,6 +340,8 @@ def end_of(duration: str | None, until: str | None, now: datetime) -> datetime |
 def author(by: str) -> str:
     """Who decides: --by, else the login behind sudo or doas, else the user; with the host."""
     if not by:
+        import getpass
+
         try:
             by = os.environ.get("SUDO_USER") or os.environ.get("DOAS_USER") or getpass.getuser()
         except (OSError, KeyError):
@@ -358,12 +380,7 @@ def history(path: Path, node: str, limit: int, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("at", "node", "from", "to", "until", "by", "way", "reason"):
-        table.add_column(heading)
-    for row in rows:
-        table.add_row(*row.values())
-    out.print(table)
+    print_table(("at", "node", "from", "to", "until", "by", "way", "reason"), [list(row.values()) for row in rows])
 
 
 @main.command()
@@ -371,6 +388,8 @@ def history(path: Path, node: str, limit: int, *, as_json: bool) -> None:
 @pass_site
 def reload(path: Path, timeout: float) -> None:
     """Put an edited nodes.yaml and registry in force now; a faulty file changes nothing."""
+    from rich.console import Console
+
     site = load_site(path)
     try:
         loaded = site.registry.load()
@@ -379,16 +398,16 @@ def reload(path: Path, timeout: float) -> None:
     if loaded.problem:
         fail(loaded.problem)
     try:
-        with site.rpc() as rpc, err.status("waiting for Kamailio's timer") as status:
+        with site.rpc() as rpc, Console(stderr=True).status("waiting for Kamailio's timer") as status:
             reply = request_reload(rpc, timeout, lambda text: status.update(text))
     except NotReachable as error:
-        err.print(f"both files are valid and apply when Kamailio starts: {error}", style="yellow", markup=False)
+        warn(f"both files are valid and apply when Kamailio starts: {error}")
         raise SystemExit(SAVED) from None
     except RpcError as error:
         fail(error)
     if "error" in reply:
         fail(reply["error"])
-    out.print(reply["text"], markup=False)
+    click.echo(reply["text"])
 
 
 def request_reload(rpc: Rpc, timeout: float, progress: Callable[[str], None]) -> dict[str, Any]:
@@ -434,27 +453,30 @@ def wait_until(condition: Callable[[], bool], timeout: float) -> bool:
 @pass_site
 def check(path: Path, config: Path) -> None:
     """Check nodes.yaml, the registry and, where Kamailio is installed, its configuration. Changes nothing."""
+    import shutil
+    import subprocess
+
     site = load_site(path)
     pools = len({node.pool for node in site.config.nodes})
-    out.print(f"{path}: {len(site.config.nodes)} nodes in {pools} pools", markup=False)
+    click.echo(f"{path}: {len(site.config.nodes)} nodes in {pools} pools")
     try:
         loaded = site.registry.load()
     except RegistryError as error:
         fail(error)
     if loaded.problem:
         fail(loaded.problem)
-    out.print(f"{site.registry.path}: {len(loaded.entries)} nodes out of service or to be", markup=False)
+    click.echo(f"{site.registry.path}: {len(loaded.entries)} nodes out of service or to be")
     for entry in loaded.entries.values():
         if not any(matching({entry.node: entry}, node) for node in site.config.nodes):
-            err.print(f"{entry.node}: is not in {path}; its state is kept: {entry.describe()}", markup=False)
+            warn(f"{entry.node}: is not in {path}; its state is kept: {entry.describe()}", None)
     kamailio = shutil.which("kamailio") or shutil.which("kamailio", path="/usr/sbin:/usr/local/sbin")
     if kamailio is None or not config.exists():
-        err.print(f"kamailio -c was not run: {'no kamailio here' if kamailio is None else f'{config} is not there'}")
+        warn(f"kamailio -c was not run: {'no kamailio here' if kamailio is None else f'{config} is not there'}", None)
         return
     result = subprocess.run([kamailio, "-c", "-f", str(config)], capture_output=True, text=True, check=False)
     if result.returncode != 0:
         fail(f"{config}: kamailio -c refuses it:\n{result.stderr.strip()}")
-    out.print(f"{config}: kamailio -c accepts it", markup=False)
+    click.echo(f"{config}: kamailio -c accepts it")
 
 
 @main.command()
@@ -466,18 +488,21 @@ def verify(path: Path, *, as_json: bool, repair: bool) -> None:
 
     A difference counts when it is still there after a moment: a change just made takes a tick of the timer to arrive.
     """
+    from kemi_rtp.report import read_view
+    from kemi_rtp.verify import compare
+
     site = load_site(path)
     try:
         with site.rpc() as rpc:
             if repair:
-                request_reload(rpc, 20.0, err.print)
+                request_reload(rpc, 20.0, lambda text: warn(text, None))
             findings = compare(rpc, read_view(rpc), site.config, site.registry)
             deadline = time.monotonic() + 2 * site.config.settings.probe_interval + 1
             while findings.differences and time.monotonic() < deadline:
                 time.sleep(0.1)
                 findings = compare(rpc, read_view(rpc), site.config, site.registry)
     except NotReachable as error:
-        err.print(f"nothing to compare with, Kamailio is not reachable: {error}", style="yellow", markup=False)
+        warn(f"nothing to compare with, Kamailio is not reachable: {error}")
         raise SystemExit(SAVED) from None
     except (RegistryError, RpcError) as error:
         fail(error)
@@ -486,21 +511,19 @@ def verify(path: Path, *, as_json: bool, repair: bool) -> None:
     else:
         print_findings(findings)
     for note in findings.notes:
-        err.print(note, markup=False)
+        warn(note, None)
     raise SystemExit(FAILED if findings.differences else DONE)
 
 
 def print_findings(findings: Findings) -> None:
     """The table of `kemi-rtp verify`."""
     if not findings.differences:
-        out.print("nodes.yaml, registry, shared memory and the rtpengine module agree")
+        click.echo("nodes.yaml, registry, shared memory and the rtpengine module agree")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("node", "place", "says", "place", "says", "meaning"):
-        table.add_column(heading, overflow="fold")
-    for found in findings.differences:
-        table.add_row(found.node, found.place, found.says, found.other_place, found.other_says, found.meaning)
-    out.print(table)
+    print_table(
+        ("node", "place", "says", "place", "says", "meaning"),
+        [(one.node, one.place, one.says, one.other_place, one.other_says, one.meaning) for one in findings.differences],
+    )
 
 
 @main.command()
@@ -508,9 +531,9 @@ def paths() -> None:
     """Print where this installation's script and configuration fragments are, as lines for kamailio.cfg."""
     package = Path(__file__).resolve().parent
     fragments = next((p for p in (package / "kamailio.cfg.d", package.parent / "kamailio.cfg.d") if p.is_dir()), None)
-    out.print(f'#!define KEMI_RTP_SCRIPT "{package / "routes.py"}"', markup=False)
+    click.echo(f'#!define KEMI_RTP_SCRIPT "{package / "routes.py"}"')
     for name in ("defines", "kemi_rtp", "rtpengine"):
-        out.print(f'include_file "{fragments}/{name}.cfg"', markup=False)
+        click.echo(f'include_file "{fragments}/{name}.cfg"')
 
 
 if __name__ == "__main__":

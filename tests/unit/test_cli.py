@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -100,7 +102,7 @@ def test_disable_holds_without_the_timer_and_says_what_is_missing(site: Site, mo
     mocker.patch.object(Site, "tick", lambda site, seconds: site.ksr.clock.advance(seconds))
     result = site.cli("disable", "rtp2", "--reason", "NIC swap")
     assert result.exit_code == 0
-    assert "timer has not told the rtpengine module" in result.stderr
+    assert "timer has not told the module" in result.stderr
     assert not {node.name: s for node, s in site.routes(worker).shared.view()}["rtp2"].serves
 
 
@@ -131,6 +133,15 @@ def test_show_is_plain_text_when_piped(site: Site) -> None:
     assert "\x1b" not in "".join(lines)
     assert len(lines) == 4
     assert lines[2].startswith("rtp2 ")
+
+
+def test_show_prints_text_as_people_wrote_it(site: Site) -> None:
+    site.write_nodes({"default": [{"name": "rtp1", "url": "udp6:[fe80::1]:2223"}]})
+    site.start()
+    site.cli("drain", "rtp1", "--reason", "[red] alert :bell:")
+    line = site.cli("show").stdout.splitlines()[1]
+    assert "udp6:[fe80::1]:2223" in line
+    assert "[red] alert :bell:" in line
 
 
 # --- disable, drain, enable ------------------------------------------------------------------------------------------
@@ -297,7 +308,7 @@ def test_a_command_returns_only_when_no_worker_is_still_sending(site: Site, mock
 
 def test_who_decided_is_the_login_behind_sudo(monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture) -> None:
     mocker.patch("kemi_rtp.cli.socket.gethostname", return_value="lb1")
-    mocker.patch("kemi_rtp.cli.getpass.getuser", return_value="root")
+    mocker.patch("getpass.getuser", return_value="root")
     for name in ("SUDO_USER", "DOAS_USER"):
         monkeypatch.delenv(name, raising=False)
     assert cli.author("") == "root@lb1"
@@ -312,7 +323,7 @@ def test_who_decided_is_the_login_behind_sudo(monkeypatch: pytest.MonkeyPatch, m
 def test_who_decided_is_the_uid_when_it_has_no_name(monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture) -> None:
     for name in ("SUDO_USER", "DOAS_USER"):
         monkeypatch.delenv(name, raising=False)
-    mocker.patch("kemi_rtp.cli.getpass.getuser", side_effect=KeyError("no such uid"))
+    mocker.patch("getpass.getuser", side_effect=KeyError("no such uid"))
     assert cli.author("").startswith(f"uid {os.getuid()}@")
 
 
@@ -365,7 +376,7 @@ def test_reload_without_kamailio_is_exit_code_3(site: Site, mocker: MockerFixtur
 
 
 def test_check_finds_faults_in_either_file(site: Site, mocker: MockerFixture) -> None:
-    mocker.patch("kemi_rtp.cli.shutil.which", return_value=None)
+    mocker.patch("shutil.which", return_value=None)
     result = clean(site.cli("check"))
     assert result.exit_code == cli.DONE
     assert "3 nodes in 1 pool" in result.stdout
@@ -377,8 +388,8 @@ def test_check_finds_faults_in_either_file(site: Site, mocker: MockerFixture) ->
 
 
 def test_check_runs_kamailios_own_check(site: Site, mocker: MockerFixture) -> None:
-    mocker.patch("kemi_rtp.cli.shutil.which", return_value="/usr/sbin/kamailio")
-    run = mocker.patch("kemi_rtp.cli.subprocess.run")
+    mocker.patch("shutil.which", return_value="/usr/sbin/kamailio")
+    run = mocker.patch("subprocess.run")
     run.return_value.returncode = 1
     run.return_value.stderr = "parse error in line 7"
     result = clean(site.cli("check", "--config", str(site.nodes_path)))
@@ -387,7 +398,7 @@ def test_check_runs_kamailios_own_check(site: Site, mocker: MockerFixture) -> No
 
 
 def test_check_names_nodes_that_only_the_registry_knows(site: Site, mocker: MockerFixture) -> None:
-    mocker.patch("kemi_rtp.cli.shutil.which", return_value=None)
+    mocker.patch("shutil.which", return_value=None)
     site.start()
     site.disable("rtp2")
     site.write_nodes({"default": THREE["default"][:1]})
@@ -398,6 +409,18 @@ def test_paths_name_files_that_exist(site: Site) -> None:
     lines = site.cli("paths").stdout.splitlines()
     assert len(lines) == 4
     assert all(os.path.exists(line.split('"')[1]) for line in lines)
+
+
+# --- the start -------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_starts_without_what_only_tables_and_checks_need() -> None:
+    """In an emergency `disable` must be quick, and most of its time goes into imports."""
+    code = "import sys, kemi_rtp.cli; print(*{'rich', 'sqlite3', 'subprocess', 'getpass'} & sys.modules.keys())"
+    found = subprocess.run(
+        [sys.executable, "-S", "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True
+    )
+    assert (found.stdout, found.stderr) == ("\n", "")
 
 
 # --- the socket ------------------------------------------------------------------------------------------------------
