@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from kemi_rtp import __version__, nodes, shared
+from kemi_rtp import __version__, last_good, nodes, shared
 from kemi_rtp.admin import Change, Entry, State, decide, matching
 from kemi_rtp.documents import DocumentError, nearest
 from kemi_rtp.nodes import Config, Node
@@ -71,6 +71,8 @@ class Site:
 
     path: Path
     config: Config
+    is_faulty: bool = False
+    """Whether nodes.yaml is, so that `config` is its last good version."""
 
     @property
     def registry(self) -> Registry:
@@ -85,12 +87,23 @@ class Site:
 pass_site = click.make_pass_decorator(Path)
 
 
-def load_site(path: Path) -> Site:
-    """The site of a nodes.yaml; ends the command when the file is faulty."""
+def load_site(path: Path, *, needs_good: bool = False) -> Site:
+    """The site of a nodes.yaml, by its last good version when it is faulty, which is said aloud.
+
+    Ends the command when there is no good version, or when the command `needs_good` nodes.yaml itself.
+    """
     try:
         return Site(path, nodes.load(path))
     except DocumentError as error:
-        fail(error)
+        if needs_good:
+            fail(error)
+        fault = str(error)
+    try:
+        config = last_good.load(path, click.get_current_context().find_root().params["state_dir"])
+    except DocumentError as error:
+        fail(f"{fault}\nthere is no last good version to go by (--state-dir names its folder): {error}")
+    warn(f"{fault}\n{path} is faulty: going by its last good version, in {config.settings.state_dir}", "red")
+    return Site(path, config, is_faulty=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -105,8 +118,16 @@ def load_site(path: Path) -> Site:
     show_envvar=True,
     help="The nodes.yaml of this Kamailio.",
 )
+@click.option(
+    "--state-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="KEMI_RTP_STATE_DIR",
+    show_envvar=True,
+    help="Where the last good nodes.yaml is kept, to go by while nodes.yaml is faulty.  "
+    "[default: settings.state_dir, as far as nodes.yaml can be read]",
+)
 @click.pass_context
-def main(context: click.Context, nodes_path: Path) -> None:
+def main(context: click.Context, nodes_path: Path, state_dir: Path | None) -> None:
     """Take rtpengine nodes out of service and back, and see what the next call will meet.
 
     Exit codes: 0 done and in force, 1 failed and nothing changed, 2 wrong usage, 3 saved but not in force in Kamailio.
@@ -390,7 +411,7 @@ def reload(path: Path, timeout: float) -> None:
     """Put an edited nodes.yaml and registry in force now; a faulty file changes nothing."""
     from rich.console import Console
 
-    site = load_site(path)
+    site = load_site(path, needs_good=True)
     try:
         loaded = site.registry.load()
     except RegistryError as error:
@@ -456,7 +477,7 @@ def check(path: Path, config: Path) -> None:
     import shutil
     import subprocess
 
-    site = load_site(path)
+    site = load_site(path, needs_good=True)
     pools = len({node.pool for node in site.config.nodes})
     click.echo(f"{path}: {len(site.config.nodes)} nodes in {pools} pools")
     try:
@@ -512,7 +533,7 @@ def verify(path: Path, *, as_json: bool, repair: bool) -> None:
         print_findings(findings)
     for note in findings.notes:
         warn(note, None)
-    raise SystemExit(FAILED if findings.differences else DONE)
+    raise SystemExit(FAILED if findings.differences or site.is_faulty else DONE)
 
 
 def print_findings(findings: Findings) -> None:

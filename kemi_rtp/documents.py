@@ -59,6 +59,16 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {' or '.join(matches)}?)" if matches else ""
 
 
+def read_text(path: Path) -> str:
+    """What a file holds. Raises DocumentError when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DocumentError([Fault(str(path), 0, "", "", f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError as error:
+        raise DocumentError([Fault(str(path), 0, "", "", f"is not UTF-8 text: {error.reason}")]) from None
+
+
 @contextlib.contextmanager
 def collector_paused() -> Iterator[None]:
     """No garbage collection meanwhile: of a large file that is being read it finds nothing, again and again."""
@@ -79,12 +89,7 @@ class Document:
         self.file = str(path)
         self.faults: list[Fault] = []
         if text is None:
-            try:
-                text = path.read_text(encoding="utf-8")
-            except OSError as error:
-                raise DocumentError([Fault(self.file, 0, "", "", f"cannot be read: {error.strerror}")]) from None
-            except UnicodeDecodeError as error:
-                raise DocumentError([Fault(self.file, 0, "", "", f"is not UTF-8 text: {error.reason}")]) from None
+            text = read_text(path)
         try:
             _check_depth(text)
             self._root = yaml.compose(text, Loader=_Loader)

@@ -294,13 +294,13 @@ class _Replacement:
     def draft(self, path: Path, content: bytes) -> None:
         """Write the new content of a file beside it, through to the disk."""
         self._drafts[path] = _beside(path, "draft")
-        _write(self._drafts[path], content, os.O_CREAT | os.O_TRUNC)
+        write_through(self._drafts[path], content, os.O_CREAT | os.O_TRUNC)
 
     def append(self, path: Path, content: bytes) -> None:
         """Append to a file, through to the disk."""
         size = path.stat().st_size if path.exists() else None
         self._undo.callback(_shorten, path, size)
-        _write(path, content, os.O_CREAT | os.O_APPEND)
+        write_through(path, content, os.O_CREAT | os.O_APPEND)
 
     def keep(self, path: Path, name: Path) -> None:
         """Keep what a file holds now under another name."""
@@ -339,7 +339,8 @@ def give_to_owner(path: Path) -> None:
         os.chown(path, directory.st_uid, directory.st_gid)
 
 
-def _write(path: Path, content: bytes, flags: int) -> None:
+def write_through(path: Path, content: bytes, flags: int) -> None:
+    """Write to a file of the state directory, opened with these `flags` too, through to the disk. Raises OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o644)
     try:
         view = memoryview(content)

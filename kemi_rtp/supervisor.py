@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import KSR
-from kemi_rtp import nodes, shared
+from kemi_rtp import last_good, nodes, shared
 from kemi_rtp.admin import Change, Entry, State, matching
 from kemi_rtp.deletes import Deleter
-from kemi_rtp.documents import DocumentError, file_version
+from kemi_rtp.documents import DocumentError, file_version, read_text
 from kemi_rtp.log import log
 from kemi_rtp.module import ModuleError
 from kemi_rtp.nodes import Config, Node
@@ -88,9 +88,11 @@ class Supervisor:
         """Before any other module starts: check the files and write the module's table. Raises StartError."""
         try:
             self._nodes_version = _version(self._nodes_path)
-            self._config = nodes.load(self._nodes_path)
+            content = read_text(self._nodes_path)
+            self._config = nodes.parse(content, self._nodes_path)
             self._check_places()
             self._state_dir.mkdir(parents=True, exist_ok=True)
+            last_good.keep(self._nodes_path, content, self._state_dir)
             registry = Registry(self._state_dir)
             self._registry_version = _version(registry.path)
             loaded: Loaded | None = None
@@ -187,7 +189,12 @@ class Supervisor:
 
     def _load_nodes(self) -> str:
         """Take nodes.yaml over; says what changes. Raises DocumentError, and then nothing does."""
-        old, new = self._config, nodes.load(self._nodes_path)
+        content = read_text(self._nodes_path)
+        old, new = self._config, nodes.parse(content, self._nodes_path)
+        try:
+            last_good.keep(self._nodes_path, content, self._state_dir)
+        except OSError as error:
+            self._tell("last good", f"{self._state_dir / last_good.NAME}: cannot be written: {error.strerror}")
         kept = {name: getattr(old.settings, name) for name in ("state_dir", "rpc_socket")}
         if kept != {name: getattr(new.settings, name) for name in kept}:
             log(KSR.warn, "settings.state_dir and settings.rpc_socket take effect when Kamailio restarts")

@@ -302,3 +302,14 @@ def test_an_edit_made_while_kamailio_was_down_is_the_last_good_version_from_its_
     site.start()
     edit(site.registry.path, "nonsense: [")
     assert set(site.registry.load().entries) == {"rtp2"}
+
+
+def test_nodes_are_taken_over_though_their_last_good_version_cannot_be_kept(site: Site, mocker: MockerFixture) -> None:
+    site.start()
+    kept = (site.state_dir / "nodes.yaml.good").read_text()
+    mocker.patch("kemi_rtp.last_good.write_through", side_effect=OSError(28, "No space left on device"))
+    site.write_nodes({"default": [{**node, "weight": 7} for node in THREE["default"]]})
+    site.tick(2)
+    assert [node.weight for node in site.routes(site.timer).shared.config().nodes] == [7, 7, 7]
+    assert (site.state_dir / "nodes.yaml.good").read_text() == kept
+    assert "nodes.yaml.good: cannot be written: No space left" in log(site, "err")
