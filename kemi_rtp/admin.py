@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -91,6 +91,16 @@ def matching(entries: Mapping[str, Entry], node: Node) -> list[Entry]:
     """All entries that speak of a node, by its name or its URL: the strictest first, of these one without an end."""
     found = [entry for entry in entries.values() if node.name == entry.node or node.url in (entry.node, entry.url)]
     return sorted(found, key=lambda entry: (-entry.state.strictness, entry.until is not None))
+
+
+def matching_each(entries: Mapping[str, Entry], nodes: Iterable[Node]) -> Iterator[tuple[Node, list[Entry]]]:
+    """`matching` for many nodes, in one pass over the entries."""
+    about: dict[str, dict[str, Entry]] = {}
+    for name, entry in entries.items():
+        for key in (entry.node, entry.url):
+            about.setdefault(key, {})[name] = entry
+    for node in nodes:
+        yield node, matching(about.get(node.name, {}) | about.get(node.url, {}), node)
 
 
 def decide(entries: Mapping[str, Entry], new: Entry, nodes: Iterable[Node] = ()) -> dict[str, Entry]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from kemi_rtp import __version__, last_good, nodes, shared
-from kemi_rtp.admin import Change, Entry, State, decide, matching
+from kemi_rtp.admin import Change, Entry, State, decide, matching, matching_each
 from kemi_rtp.documents import DocumentError, nearest
 from kemi_rtp.nodes import Config, Node
 from kemi_rtp.registry import Registry, RegistryError, Transaction
@@ -487,8 +487,9 @@ def check(path: Path, config: Path) -> None:
     if loaded.problem:
         fail(loaded.problem)
     click.echo(f"{site.registry.path}: {len(loaded.entries)} nodes out of service or to be")
+    spoken_for = {entry.node for _, found in matching_each(loaded.entries, site.config.nodes) for entry in found}
     for entry in loaded.entries.values():
-        if not any(matching({entry.node: entry}, node) for node in site.config.nodes):
+        if entry.node not in spoken_for:
             warn(f"{entry.node}: is not in {path}; its state is kept: {entry.describe()}", None)
     kamailio = shutil.which("kamailio") or shutil.which("kamailio", path="/usr/sbin:/usr/local/sbin")
     if kamailio is None or not config.exists():

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kemi_rtp import shared
-from kemi_rtp.admin import Entry, matching
+from kemi_rtp.admin import Entry, matching_each
 from kemi_rtp.nodes import Config, Node
 from kemi_rtp.registry import Registry, RegistryError
 from kemi_rtp.rpc import Rpc
@@ -65,8 +65,8 @@ def report_from_files(config: Config, registry: Registry, why: str) -> Report:
     if loaded.problem:
         report.notes.append(loaded.problem)
     now = utc_now()
-    for node in config.nodes:
-        standing = derive(matching(loaded.entries, node), Health.UNKNOWN, "", now)
+    for node, entries in matching_each(loaded.entries, config.nodes):
+        standing = derive(entries, Health.UNKNOWN, "", now)
         report.lines.append(_line(node, standing, None, None))
     _add_orphans(report, loaded.entries, config.nodes)
     return report
@@ -110,7 +110,7 @@ def _decision(entry: Entry | None) -> dict[str, str | None]:
 
 def _add_orphans(report: Report, entries: Mapping[str, Entry], nodes: Iterable[Node]) -> None:
     """Nodes that the registry knows and nodes.yaml does not: their state is kept, for when they come back."""
-    spoken_for = {entry.node for node in nodes for entry in matching(entries, node)}
+    spoken_for = {entry.node for _, found in matching_each(entries, nodes) for entry in found}
     now = utc_now()
     for entry in entries.values():
         current = entry.at(now)

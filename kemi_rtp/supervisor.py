@@ -17,7 +17,7 @@ from pathlib import Path
 
 import KSR
 from kemi_rtp import last_good, nodes, shared
-from kemi_rtp.admin import Change, Entry, State, matching
+from kemi_rtp.admin import Change, Entry, State, matching_each
 from kemi_rtp.deletes import Deleter
 from kemi_rtp.documents import DocumentError, file_version, read_text
 from kemi_rtp.log import log
@@ -107,7 +107,8 @@ class Supervisor:
                 log(KSR.crit, loaded.problem)
             now = utc_now()
             standings = [
-                (node, derive(matching(self._entries, node), Health.UNKNOWN, "", now)) for node in self._config.nodes
+                (node, derive(entries, Health.UNKNOWN, "", now))
+                for node, entries in matching_each(self._entries, self._config.nodes)
             ]
             write_table(self._state_dir, standings)
         except (DocumentError, RegistryError) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kemi_rtp import shared
-from kemi_rtp.admin import State, matching
+from kemi_rtp.admin import State, matching_each
 from kemi_rtp.nodes import Config, Node
 from kemi_rtp.registry import Registry
 from kemi_rtp.rpc import Rpc
@@ -54,9 +54,10 @@ def compare(rpc: Rpc, view: View, config: Config, registry: Registry) -> Finding
         )
     in_force = {node.name: (node, standing) for node, standing in view}
     findings.differences += _nodes(config, in_force)
+    decided = dict(matching_each(loaded.entries, [node for node, _ in view]))
     for node, standing in view:
         now = utc_now()
-        wanted = derive(matching(loaded.entries, node), Health.UNKNOWN, "", now)
+        wanted = derive(decided[node], Health.UNKNOWN, "", now)
         if (wanted.admin, wanted.entry and wanted.entry.since) != (
             standing.admin,
             standing.entry and standing.entry.since,

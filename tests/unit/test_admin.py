@@ -22,6 +22,7 @@ from kemi_rtp.admin import (
     differences,
     from_json,
     matching,
+    matching_each,
     parse,
     read,
     render,
@@ -183,6 +184,19 @@ def test_of_several_entries_about_a_node_the_strictest_comes_back_after_a_timed_
     entries = {"rtp1": decision(RTP1, DRAINING), "old": replace(decision(RTP1, DISABLED), node="old")}
     entries = decide(entries, decision(RTP1, ENABLED, NOW + HOUR))
     assert state_at(entries, RTP1, NOW + HOUR) is DISABLED
+
+
+@given(strategies.registries(), st.data())
+@modest(100)
+def test_what_is_found_about_many_nodes_at_once_is_what_is_found_about_each(
+    entries: dict[str, Entry], data: st.DataObject
+) -> None:
+    texts = st.sampled_from([text for entry in entries.values() for text in (entry.node, entry.url)] or ["rtp1"])
+    nodes = data.draw(st.lists(st.builds(Node, texts, texts, *map(st.just, ("default", 1, 0, 1)))))
+    found = list(matching_each(entries, nodes))
+    assert [node for node, _ in found] == nodes
+    for node, about in found:
+        assert sorted(map(repr, about)) == sorted(map(repr, matching(entries, node)))
 
 
 def test_an_entry_about_one_node_does_not_touch_another() -> None:
