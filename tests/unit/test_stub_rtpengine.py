@@ -41,6 +41,17 @@ def two_nodes(ksr: Ksr) -> None:
     ksr.rtpengine.start()
 
 
+@pytest.mark.parametrize("ksr", ["6.0.1"], indirect=True)
+def test_a_timer_that_takes_longer_than_its_interval_never_has_to_catch_up(ksr: Ksr) -> None:
+    ksr.modparam("rtpengine", "ping_interval", 1)
+    ksr.modparam("rtpengine", "rtpengine_tout_ms", 900)
+    two_nodes(ksr)
+    ksr.rtpengine.daemon(A).state = State.DEAD
+    for _ in range(100):
+        ksr.clock.advance(1)
+    assert len(ksr.rtpengine.daemon(B).commands("ping")) <= 102
+
+
 @pytest.mark.parametrize("ksr", GENERATIONS, indirect=True)
 def test_what_the_ping_timer_makes_of_a_permanent_disable(ksr: Ksr) -> None:
     """6.0.1 demotes it and then enables the node; 5.6 has no timer, 6.0.2 and 6.1 leave the node alone."""

@@ -42,8 +42,11 @@ class Clock:
         while self._timers and self._timers[0][0] <= end:
             due, _, interval, run = heapq.heappop(self._timers)
             self.now = max(self.now, due)
-            heapq.heappush(self._timers, (due + interval, next(self._order), interval, run))
-            run()
+            try:
+                run()
+            finally:
+                # As in core/timer.c: the interval begins when a run has ended, so a slow one never has to catch up.
+                heapq.heappush(self._timers, (self.now + interval, next(self._order), interval, run))
         self.now = max(self.now, end)
 
     def spend(self, seconds: float) -> None:
