@@ -7,6 +7,8 @@ A state directory holds
     registry.yaml.rejected   a faulty edit that a later change had to move out of the way
     history.jsonl        one line per change: when, who, what, from, to, reason, by which way
     registry.lock        held by whoever changes any of these
+
+and nodes.yaml.good, see last_good.py, beside the module's table.
 """
 
 from __future__ import annotations
