@@ -195,7 +195,7 @@ class Supervisor:
         try:
             last_good.keep(self._nodes_path, content, self._state_dir)
         except OSError as error:
-            self._tell("last good", f"{self._state_dir / last_good.NAME}: cannot be written: {error.strerror}")
+            log(KSR.err, f"{self._state_dir / last_good.NAME}: cannot be written: {error.strerror}")
         kept = {name: getattr(old.settings, name) for name in ("state_dir", "rpc_socket")}
         if kept != {name: getattr(new.settings, name) for name in kept}:
             log(KSR.warn, "settings.state_dir and settings.rpc_socket take effect when Kamailio restarts")
