@@ -16,7 +16,7 @@ LINE ?= 5.6
 SEED ?= 1
 SECONDS ?= 900
 
-.PHONY: help setup packages lines demo run test lint types unit contract real sick walk soak bench clean
+.PHONY: help setup packages lines demo run test lint types unit contract real walk soak bench clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
@@ -65,11 +65,7 @@ contract: lines
 
 # On the machine's own line, or on the one that LINE names
 real: setup
-	$(BIN)/python -m pytest tests/real --line $(LINE) --ignore tests/real/test_sick_nodes.py
-
-# Not part of `make test` yet: now and then a call on a node that has just thawed goes on without relayed media.
-sick: setup
-	$(BIN)/python -m pytest tests/real/test_sick_nodes.py --line $(LINE)
+	$(BIN)/python -m pytest tests/real --line $(LINE)
 
 # A long random walk on the stub. Not part of `make test` yet: it still finds a ping to a disabled node when somebody
 # reloads the module by hand within a tick of the disable, before the module's table has the node as disabled.

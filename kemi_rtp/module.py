@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import socket
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
@@ -16,6 +19,9 @@ SERVED_BY = "$avp(kemi_rtp_node)"
 
 _NO_ERRORS = -3
 """Log level that shows less than errors."""
+
+_unanswered: set[int] = set()
+"""Sets whose node owes this process an answer: an error may be pending on the socket to it."""
 
 
 class Reply(Enum):
@@ -67,6 +73,7 @@ def _command(function: Callable[[str], int], node: Node, flags: str) -> Reply:
     # A set that the module does not have leaves an earlier selection in force: then nothing may be sent.
     if KSR.rtpengine.set_rtpengine_set(node.set_id) < 0:
         return Reply.LOST
+    _forget_errors(node)
     KSR.pv.unset(SERVED_BY)
     done = function(flags) > 0
     served_by = KSR.pv.get(SERVED_BY)
@@ -77,10 +84,38 @@ def _command(function: Callable[[str], int], node: Node, flags: str) -> Reply:
     if served_by is not None:
         return Reply.REFUSED
     # Nobody answered. The module marks a node that it waited for in vain.
+    _unanswered.add(node.set_id)
     try:
         return Reply.LOCAL if rows(node.url)[node.url].active else Reply.SILENT
     except ModuleError:
         return Reply.LOST
+
+
+def _forget_errors(node: Node) -> None:
+    """Clear what is left of a command that a node did not answer: "connection refused" or "no route to host".
+
+    It stays on the process's connected socket and fails the next command there, however long after (udp(7)); the module
+    would take a node that is back for dead again. Asking for the error clears it (socket(7), SO_ERROR).
+    """
+    if node.set_id not in _unanswered:
+        return
+    _unanswered.discard(node.set_id)
+    for descriptor in _descriptors():
+        with contextlib.suppress(OSError):  # not a socket, not connected, or gone
+            one = socket.socket(fileno=descriptor)
+            try:
+                udp = one.type == socket.SOCK_DGRAM and one.family in (socket.AF_INET, socket.AF_INET6)
+                if udp and one.getpeername()[1] == node.address[1]:
+                    one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            finally:
+                one.detach()  # it is the module's
+
+
+def _descriptors() -> list[int]:
+    """This process's open files; none where there is no /proc, as in a bare chroot."""
+    with contextlib.suppress(OSError):
+        return [int(name) for name in os.listdir("/proc/self/fd")]
+    return []
 
 
 def rows(url: str = "all") -> dict[str, Row]:

@@ -50,14 +50,31 @@ def test_no_new_call_fails_when_a_node_freezes_or_dies(world: World, sickness: s
     assert outcome.caller.failed <= len(half_set_up(world, outcome, "rtp2")), outcome
 
 
-def test_a_node_that_comes_back_takes_calls_again(world: World) -> None:
+def freeze(world: World) -> None:
+    world.nodes["rtp2"].freeze()
+
+
+def freeze_and_kill(world: World) -> None:
+    """As a watchdog does: a worker waits for the node when it dies, and asks once more, which is refused."""
+    with world.wiretap() as wire:
+        world.nodes["rtp2"].freeze()
+        since = wire.mark()
+        wait_until(lambda: wire.counts("rtp2", since).keys() - {"ping"}, "a worker waits for rtp2", interval=0.005)
+        world.nodes["rtp2"].kill()
+
+
+@pytest.mark.parametrize("sickness", [freeze, freeze_and_kill])
+def test_a_node_that_comes_back_takes_calls_again(world: World, sickness: Callable[[World], None]) -> None:
+    """What workers have waited for in vain does not spoil their next command: no call goes without relayed media."""
     node = world.nodes["rtp2"]
-    node.freeze()
+    load_while(world, lambda: sickness(world))
     wait_until(lambda: world.shown("rtp2")["health"] == "down", "rtp2 is down")
     node.thaw()
+    if not node.process.is_running:
+        node.start()
     world.wait_routable("rtp2")
     load = world.begin("plain", calls=None, rate=50)
-    wait_for_offers(world, "rtp2", number=5)
+    wait_for_offers(world, "rtp2", number=20)
     load.finish().assert_ok()
 
 
