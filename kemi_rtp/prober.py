@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from kemi_rtp import shared
 from kemi_rtp.admin import State
@@ -34,7 +34,8 @@ class Prober:
     def probe(self, settings: Settings) -> None:
         """Gather the answers to the last pings, publish what has changed, and ping again when it is time.
 
-        Never waits: every node is pinged each `probe_interval`, however many of them are silent.
+        Never waits: every node is pinged each `probe_interval`, however many of them are silent. A pool that has no
+        node for a call has its nodes pinged at every tick, and the first answer of one brings it up.
         """
         answered = {url for url, reply in self._client.collect().items() if PONG in reply}
         missed = self._client.overdue(settings.probe_timeout)
@@ -43,6 +44,8 @@ class Prober:
         if now >= self._due or self._somebody_new():
             self._due = now + settings.probe_interval
             self._draw_conclusions(settings, set(), self._send())
+        elif needed := self._needed():
+            self._draw_conclusions(settings, set(), self._send(needed))
 
     def _somebody_new(self) -> bool:
         """Whether a change has brought a node that was never pinged: it is not left waiting for its turn."""
@@ -52,14 +55,22 @@ class Prober:
         self._generation_seen = view.generation
         return any(s.admin is not State.DISABLED and node.url not in self._counters for node, s in view)
 
-    def _send(self) -> dict[str, str]:
-        """Ping every node that is not disabled, all at once; URLs that could not be pinged, and why."""
+    def _needed(self) -> set[Node]:
+        """The nodes that are down in pools that have no other node for a call."""
+        view = self._state.view()
+        if not view.has_down:
+            return set()
+        served = {node.pool for node, standing in view if standing.routable}
+        return {n for n, s in view if s.last_resort and s.health is Health.DOWN and n.pool not in served}
+
+    def _send(self, only: Container[Node] | None = None) -> dict[str, str]:
+        """Ping these nodes, or all, unless disabled, all at once; URLs that could not be pinged, and why."""
         self._client.resolve(node.address for node, _ in self._state.view())
         unsent: dict[str, str] = {}
         self._state.enter(shared.PROBING)
         try:
             for node, standing in self._state.view():
-                if standing.admin is State.DISABLED:
+                if standing.admin is State.DISABLED or (only is not None and node not in only):
                     continue
                 self._counters.setdefault(node.url, _Counter())
                 if why := self._client.send(node.url, node.address, PING):
@@ -70,6 +81,7 @@ class Prober:
 
     def _draw_conclusions(self, settings: Settings, answered: set[str], missed: Mapping[str, str]) -> None:
         changed = False
+        needed = self._needed()
         for node, standing in self._state.view():
             cause = missed.get(node.url, "")
             if standing.admin is State.DISABLED:
@@ -78,7 +90,9 @@ class Prober:
                 health, cause = Health.UNKNOWN, ""
             elif node.url in answered or cause:
                 counter = self._counters.setdefault(node.url, _Counter())
-                counter.count(standing.health, cause, settings.probe_failures, settings.probe_successes)
+                # That a node must answer more than once keeps calls from one that comes and goes: if there is another.
+                successes = 1 if node in needed else settings.probe_successes
+                counter.count(standing.health, cause, settings.probe_failures, successes)
                 health = counter.health
                 if health is Health.UNKNOWN:
                     continue

@@ -4,6 +4,8 @@ from KSR.testing import State
 
 from .site import THREE, Site
 
+NAMES = ("rtp1", "rtp2", "rtp3")
+
 
 def health(site: Site) -> dict[str, str]:
     view = site.routes(site.ksr.workers[0]).shared.view()
@@ -55,6 +57,33 @@ def test_a_node_that_a_worker_found_dead_must_earn_its_way_back(site: Site) -> N
     assert health(site)["rtp2"] == "down"
     site.tick()
     assert health(site)["rtp2"] == "up"
+
+
+def test_one_answer_is_enough_when_the_pool_has_no_other_node(site: Site) -> None:
+    worker = site.start()
+    site.tick()
+    for name in NAMES:
+        site.routes(worker).shared.mark_down(site.node(name), "no answer to offer")
+    for name in ("rtp1", "rtp3"):
+        site.daemon(name).state = State.DEAD
+    site.tick()
+    assert health(site) == {"rtp1": "down", "rtp2": "up", "rtp3": "down"}
+
+
+def test_a_pool_without_a_node_is_not_left_waiting_for_the_next_round_of_pings(site: Site) -> None:
+    site.write_nodes(THREE, probe_interval=60)
+    worker = site.start()
+    site.tick()
+    site.pings.clear()
+    site.timer.run("ksr_timer_event", "kemi_rtp")
+    state = site.routes(worker).shared
+    state.mark_down(site.node("rtp1"), "no answer to offer")
+    site.timer.run("ksr_timer_event", "kemi_rtp")
+    assert site.pings == []
+    state.mark_down(site.node("rtp2"), "no answer to offer")
+    state.mark_down(site.node("rtp3"), "no answer to offer")
+    site.timer.run("ksr_timer_event", "kemi_rtp")
+    assert sorted(site.pings) == sorted(site.node(name).url for name in NAMES)
 
 
 def test_one_answer_makes_an_unknown_node_up(site: Site) -> None:
