@@ -16,10 +16,10 @@ from kemi_rtp.view import Health
 class Prober:
     """Pings the nodes and publishes their health.
 
-    `revive` makes the rtpengine module use a node again that answers; false when it cannot be used yet.
+    `revive` makes the rtpengine module use nodes again that answer; it returns those that can be used now.
     """
 
-    def __init__(self, state: SharedState, revive: Callable[[Node], bool]) -> None:
+    def __init__(self, state: SharedState, revive: Callable[[list[Node]], set[Node]]) -> None:
         self._state = state
         self._revive = revive
         self._client = Client()
@@ -80,7 +80,8 @@ class Prober:
         return unsent
 
     def _draw_conclusions(self, settings: Settings, answered: set[str], missed: Mapping[str, str]) -> None:
-        changed = False
+        concluded: dict[Node, tuple[Health, str]] = {}
+        back: list[Node] = []
         needed = self._needed()
         for node, standing in self._state.view():
             cause = missed.get(node.url, "")
@@ -96,14 +97,17 @@ class Prober:
                 health = counter.health
                 if health is Health.UNKNOWN:
                     continue
-                if health is Health.UP and standing.health is Health.DOWN and not self._revive(node):
-                    continue
+                if health is Health.UP and standing.health is Health.DOWN:
+                    back.append(node)
             else:
                 continue
             if health is not standing.health:
-                self._state.put_health(node, health, cause)
-                changed = True
-        if changed:
+                concluded[node] = (health, cause)
+        for node in set(back) - (self._revive(back) if back else set()):
+            del concluded[node]
+        for node, (health, cause) in concluded.items():
+            self._state.put_health(node, health, cause)
+        if concluded:
             self._state.touch()
 
 

@@ -87,16 +87,25 @@ class Reconciler:
         if in_step:
             self._in_step_with = view.generation
 
-    def revive(self, node: Node) -> bool:
-        """Make a node active in the module that has just answered a ping; whether it is so now. Raises ModuleError.
+    def revive(self, nodes: list[Node]) -> set[Node]:
+        """Make nodes active in the module that have just answered a ping; those that are so now. Raises ModuleError.
 
-        Its health is published as up only afterwards: no call must be sent to a node that the module still refuses.
+        Their health is published as up only afterwards: no call must be sent to a node that the module still refuses.
         """
-        row = self._read(node.url)[node.url]
-        if self._is_foreign(row):
-            self._adopt(node)
-            return False
-        return row.active or self._activate(node)
+        rows = self._read()
+        active: set[Node] = set()
+        inactive: list[Node] = []
+        for node in nodes:
+            row = rows.get(node.url)
+            if row is None:
+                continue  # somebody has put another table in place
+            if self._is_foreign(row):
+                self._adopt(node)
+            elif row.active:
+                active.add(node)
+            else:
+                inactive.append(node)
+        return active | self._activate(inactive)
 
     # --- repairs -----------------------------------------------------------------------------------------------------
 
@@ -125,7 +134,7 @@ class Reconciler:
         told = f"{node.name} answers, but the rtpengine module took it for dead; made active again"
         if not row.permanent and not self._tell(node, standing, told, patient=patient):
             return False
-        self._activate(node)
+        self._activate([node])
         return True
 
     def _tell(self, node: Node, standing: Standing, text: str, *, patient: bool) -> bool:
@@ -154,26 +163,31 @@ class Reconciler:
         """Whether somebody else than us has set the module's permanent mark."""
         return row.permanent and not self._expected(row)
 
-    def _activate(self, node: Node) -> bool:
-        """Enable a node in the module; whether it is active then."""
+    def _activate(self, nodes: list[Node]) -> set[Node]:
+        """Enable nodes in the module; those that are active then."""
+        if not nodes:
+            return set()
+        chosen = set(nodes)
         standings = [
-            (other, replace(standing, serves=True) if other == node else standing)
-            for other, standing in self._state.view()
+            (node, replace(standing, serves=True) if node in chosen else standing)
+            for node, standing in self._state.view()
         ]
         # First the table, so that a reload this moment does not bring back a mark that nobody would know as ours.
         self._write_table(standings)
-        self._state.enter(node.set_id)
-        try:
-            found = self._state.view().node(node.set_id)
-            if found is not None and found[1].admin is not State.DISABLED:  # it may have become so this moment
-                module.enable(node.url)
-        finally:
-            self._state.leave()
+        for node in nodes:
+            self._state.enter(node.set_id)
+            try:
+                found = self._state.view().node(node.set_id)
+                if found is not None and found[1].admin is not State.DISABLED:  # it may have become so this moment
+                    module.enable(node.url)
+            finally:
+                self._state.leave()
         rows = module.rows()
         self._publish(rows)
-        if rows[node.url].active:
+        active = {node for node in nodes if node.url in rows and rows[node.url].active}
+        for node in active:
             self._state.put_mark(node, marked=False)
-        return rows[node.url].active
+        return active
 
     # --- the module --------------------------------------------------------------------------------------------------
 
