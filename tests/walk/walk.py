@@ -1,5 +1,6 @@
 """The site of the long walk: a Kamailio on the stub that can be killed anywhere, and all traffic to the daemons."""
 
+import importlib
 import os
 import re
 import sys
@@ -190,6 +191,8 @@ class WalkTime(StubTime):
 @contextmanager
 def walk_site(version: str, folder: Path, ping_interval: int) -> Iterator[WalkSite]:
     """A site, with everything in kemi_rtp that would reach a socket, a daemon or the real clock led to it."""
+    for late in ("report", "verify", "table"):  # imported by a command when it needs them
+        importlib.import_module(f"kemi_rtp.{late}")
     site = WalkSite(version, folder, ping_interval)
     clock = WalkTime(site)
     with ExitStack() as stack:
