@@ -286,16 +286,17 @@ def publish(site: Site, entries: Mapping[str, Entry], node: Node) -> int:
     try:
         with site.rpc() as rpc:
             now = utc_now()
-            was = standing_of(rpc.get, node, now).admin
-            becomes = derive(about, Health.UNKNOWN, "", now).admin
-            if was is State.DISABLED and becomes is not State.DISABLED:
-                items[shared.health_key(node.url)] = encode_health(Health.DOWN, AWAITED)
-            rpc.put(items)
-            in_force = rpc.wait_until_sent([node.set_id], timeout=10.0)
-            if was is State.DISABLED and becomes is not State.DISABLED and node.pool:
-                late = not wait_until_up(rpc, site, node)
-            if becomes is State.DISABLED and node.pool:
-                told = wait_until_marked(rpc, node)
+            # Those in force, which an edit of nodes.yaml a moment ago may have named or placed otherwise.
+            config = shared.decode_config(rpc.get(shared.CONFIG))
+            meant = [other for other in config.nodes if other.name == node.name or other.url == node.url]
+            was_out = [other for other in meant if standing_of(rpc.get, other, now).admin is State.DISABLED]
+            out = [other for other in meant if is_disabled(entries, other, now)]
+            back = [other for other in was_out if other not in out]
+            awaited = encode_health(Health.DOWN, AWAITED)
+            rpc.put(items | {shared.health_key(other.url): awaited for other in back})
+            in_force = rpc.wait_until_sent([other.set_id for other in meant], timeout=10.0)
+            late = not all(wait_until_up(rpc, site, other) for other in back)
+            told = all(wait_until_marked(rpc, other) for other in out)
     except NotReachable as error:
         click.echo(f"{node.name}: {described}")
         warn(f"saved; it applies when Kamailio starts: {error}")
@@ -312,6 +313,11 @@ def publish(site: Site, entries: Mapping[str, Entry], node: Node) -> int:
         warn(f"saved and published, but a worker still waits for {node.name}")
         return SAVED
     return DONE
+
+
+def is_disabled(entries: Mapping[str, Entry], node: Node, now: datetime) -> bool:
+    """Whether a node is disabled by what the registry holds."""
+    return derive(matching(entries, node), Health.UNKNOWN, "", now).admin is State.DISABLED
 
 
 def wait_until_up(rpc: Rpc, site: Site, node: Node) -> bool:

@@ -96,6 +96,18 @@ def test_disable_returns_when_the_module_and_its_table_have_it_too(site: Site) -
     assert (site.node("rtp2").set_id, site.node("rtp2").url, 2, 1) in read_table(site.state_dir)
 
 
+def test_disable_waits_for_the_node_that_is_in_force_and_not_for_an_edit_of_this_moment(
+    site: Site, mocker: MockerFixture
+) -> None:
+    site.start()
+    site.tick(12)
+    in_force = site.node("rtp2")
+    site.write_nodes({"default": [{**node, "set": 70 + number} for number, node in enumerate(THREE["default"])]})
+    waited = mocker.spy(StubRpc, "wait_until_sent")
+    site.disable("rtp2")
+    assert waited.call_args.args[1] == [in_force.set_id]
+
+
 def test_disable_holds_without_the_timer_and_says_what_is_missing(site: Site, mocker: MockerFixture) -> None:
     worker = site.start()
     site.tick()
