@@ -132,7 +132,8 @@ class People:
         if new.state == ENABLED and not known:
             return  # nothing to do
         places = list(places)
-        self._perhaps += [self.registry, *(decide(decisions, new, places, now) for decisions in self._perhaps)]
+        perhaps = [*self._perhaps, self.registry, *(decide(decisions, new, places, now) for decisions in self._perhaps)]
+        self._perhaps = list({frozenset(decisions.items()): decisions for decisions in perhaps}.values())
         self.registry = self._good = decide(self.registry, new, places, now)
         self.is_faulty = False
         self._commanded = {place: decision for place, decision in self._commanded.items() if not new.speaks_of(place)}
