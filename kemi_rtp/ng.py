@@ -10,6 +10,7 @@ import contextlib
 import os
 import selectors
 import socket
+import struct
 import time
 from collections.abc import Iterable
 
@@ -18,6 +19,10 @@ PONG = b"6:result4:pong"
 
 
 _RESOLVE_AGAIN = 60.0
+# Linux: asm-generic/socket.h; the kernel notes with each packet when it came, as a timespec.
+_SO_TIMESTAMPNS = 35
+_TIMESPEC = struct.Struct("@ll")
+_ANCILLARY = socket.CMSG_SPACE(_TIMESPEC.size)
 
 Address = tuple[str, int]
 _Sockaddr = tuple[int, tuple[object, ...]]
@@ -43,6 +48,8 @@ class Client:
         self._sockets: dict[int, socket.socket] = {}
         self._cookie = os.urandom(4).hex()
         self._sent = 0
+        self.took: dict[str, float] = {}
+        """Seconds that the last answer took, by name: to its arrival here, however much later it was gathered."""
 
     def resolve(self, addresses: Iterable[Address]) -> None:
         """Look host names up, which may take long; a name that cannot be found keeps its last address."""
@@ -105,14 +112,29 @@ class Client:
         # A closed port shows as an error of the next receive on Linux; it belongs to no answer.
         with contextlib.suppress(OSError):
             while True:
-                cookie, _, reply = one.recv(65536).partition(b" ")
+                packet, ancillary, _, _ = one.recvmsg(65536, _ANCILLARY)
+                cookie, _, reply = packet.partition(b" ")
                 if reply.startswith(b"d") and (known := self._waiting.pop(cookie, None)) is not None:
-                    answers[known[0]] = reply
+                    name, sent = known
+                    answers[name] = reply
+                    self.took[name] = max(0.0, time.monotonic() - _age(ancillary) - sent)
         return answers
 
     def _socket(self, family: int) -> socket.socket:
         if family not in self._sockets:
             one = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            with contextlib.suppress(OSError):
+                one.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
             self._sockets[family] = one
         return self._sockets[family]
+
+
+def _age(ancillary: list[tuple[int, int, bytes]]) -> float:
+    """Seconds since a packet came, by the kernel's own note; 0 when there is none."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS):
+            seconds, nanoseconds = _TIMESPEC.unpack(data)
+            age: float = time.time() - seconds - nanoseconds / 1e9
+            return max(0.0, age)
+    return 0.0

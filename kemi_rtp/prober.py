@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Container, Mapping
 
+import KSR
 from kemi_rtp import shared
 from kemi_rtp.admin import State
+from kemi_rtp.log import log
 from kemi_rtp.ng import PING, PONG, Client
 from kemi_rtp.nodes import Node, Settings
 from kemi_rtp.state import SharedState
-from kemi_rtp.view import Health
+from kemi_rtp.view import LATE_MS, Health, Standing
 
 
 class Prober:
@@ -103,12 +105,24 @@ class Prober:
                 continue
             if health is not standing.health:
                 concluded[node] = (health, cause)
+            if node.url in answered:
+                self._note_time(node, standing, round(self._client.took.get(node.url, 0.0) * 1000))
         for node in set(back) - (self._revive(back) if back else set()):
             del concluded[node]
         for node, (health, cause) in concluded.items():
             self._state.put_health(node, health, cause)
         if concluded:
             self._state.touch()
+
+    def _note_time(self, node: Node, standing: Standing, milliseconds: int) -> None:
+        """Publish that a node has become slow, or quick again; calls find out the first only."""
+        slow = milliseconds > LATE_MS
+        if slow is not standing.slow:
+            self._state.put_slow(node, milliseconds if slow else 0)
+            log(
+                KSR.notice,
+                f"{node.name} ({node.url}) answers pings {f'after {milliseconds} ms' if slow else 'in time'}",
+            )
 
 
 class _Counter:

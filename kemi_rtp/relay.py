@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ from kemi_rtp import module
 from kemi_rtp.module import Reply
 from kemi_rtp.nodes import Node
 from kemi_rtp.state import SharedState
-from kemi_rtp.view import Standing, View
+from kemi_rtp.view import LATE_MS, Standing, View
 
 ROUTE_PARAMETER = "kr"
 """Record-Route parameter that names a call's node, as its set id in hexadecimal."""
@@ -227,8 +228,9 @@ class Relay:
     ) -> tuple[Reply, View]:
         """Send one command to one node, if it is permitted at the last moment before.
 
-        A command that `can_wait` until later is not sent to a node that has answered nobody for a while. An answer is:
-        what is lost with it is a call's media.
+        A command that `can_wait` until later is not sent to a node that others wait for and that is slow, or has
+        answered nobody for a while. An answer is: what is lost with it is a call's media. A node that answers late gets
+        new calls only when no other can take them, until its pings are answered in time.
         """
         waiting = self._state.enter(node.set_id)
         reply = Reply.WITHDRAWN
@@ -238,13 +240,18 @@ class Relay:
             if found is None or found[0].url != node.url:
                 return reply, view
             refusal = permitted(found[1], waiting)
-            if refusal is None and can_wait and waiting > 1 and self._state.silent_for(node.set_id) > SLOW_MS:
-                refusal = Reply.BUSY
             if refusal is not None:
                 return refusal, view
+            if can_wait and waiting > 1 and (found[1].slow or self._state.silent_for(node.set_id) > SLOW_MS):
+                return Reply.BUSY, view
+            began = time.monotonic()
             reply = command(node, flags)
             if reply in (Reply.LOST, Reply.LOCAL):  # a reload of the module's table hides all nodes for a moment
                 reply = command(node, flags)
+            took = round((time.monotonic() - began) * 1000)
+            if took > LATE_MS and not found[1].slow and reply in (Reply.DONE, Reply.REFUSED):
+                KSR.warn(f"kemi_rtp: {node.name} ({node.url}) is slow: answered after {took} ms\n")
+                self._state.put_slow(node, took)
             return reply, view
         finally:
             self._state.leave(answered=reply in (Reply.DONE, Reply.REFUSED))

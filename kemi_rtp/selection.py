@@ -38,12 +38,12 @@ class Tier:
 
 
 class Pool:
-    """The nodes of a pool that can take a call, best tier first."""
+    """The nodes of a pool that can take a call, best tier first; in each tier, those with a set id in `slow` last."""
 
-    def __init__(self, nodes: Iterable[Node]) -> None:
-        by_tier: dict[int, list[Node]] = {}
+    def __init__(self, nodes: Iterable[Node], slow: Container[int] = ()) -> None:
+        by_tier: dict[tuple[int, bool], list[Node]] = {}
         for node in nodes:
-            by_tier.setdefault(node.tier, []).append(node)
+            by_tier.setdefault((node.tier, node.set_id in slow), []).append(node)
         self._tiers = [Tier(by_tier[number]) for number in sorted(by_tier)]
 
     def choose(self, call_id: str, excluded: Container[int] = ()) -> Node | None:

@@ -90,6 +90,11 @@ def cool_key(url: str) -> str:
     return f"cool:{url}"
 
 
+def slow_key(url: str) -> str:
+    """Key of how late a node answered last; empty when it was in time."""
+    return f"slow:{url}"
+
+
 def calls_key(url: str) -> str:
     """Key of the number of calls on a node."""
     return f"calls:{url}"

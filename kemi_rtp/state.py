@@ -46,7 +46,8 @@ class SharedState:
         """What every node may take now; rebuilt only when the generation has changed, or health has become stale."""
         view = self._view
         changed = KSR.htable.sht_get(shared.STATE, shared.GENERATION) != view.generation
-        if changed or ((view.has_down or view.stale) and is_stale(_get, view.settings, time.time()) != view.stale):
+        perishable = view.has_down or view.has_slow or view.stale
+        if changed or (perishable and is_stale(_get, view.settings, time.time()) != view.stale):
             self._view = build(_get, utc_now())
             if self._view.stale and not view.stale:
                 KSR.err("kemi_rtp: the supervisor does not run: nodes that were down count as unknown now\n")
@@ -119,6 +120,12 @@ class SharedState:
     def put_cooling(self, node: Node, cause: str) -> None:
         """Keep new calls away from a node for a moment, or no longer when there is no `cause`."""
         KSR.htable.sht_sets(shared.STATE, shared.cool_key(node.url), cause)
+        self.touch()
+
+    def put_slow(self, node: Node, milliseconds: int) -> None:
+        """Publish that a node answered after so many milliseconds: too late, or in time when there are none."""
+        text = f"answered after {milliseconds} ms" if milliseconds else ""
+        KSR.htable.sht_sets(shared.STATE, shared.slow_key(node.url), text)
         self.touch()
 
     def beat(self) -> None:

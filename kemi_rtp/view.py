@@ -31,7 +31,8 @@ class Standing:
     """What one node may take, and why.
 
     `routable`: new calls. `serves`: answers, deletes and re-offers of the calls that are on it. `last_resort`: new
-    calls when no node of its pool is routable. `reason` is for people.
+    calls when no node of its pool is routable. `slow`: answers late, so that it gets new calls only when no other node
+    of its tier can take them. `reason` is for people.
     """
 
     admin: State
@@ -41,14 +42,17 @@ class Standing:
     last_resort: bool
     reason: str
     entry: Entry | None = None
+    slow: bool = False
 
 
-def derive(entries: Iterable[Entry], health: Health, cause: str, now: datetime, cooling: str = "") -> Standing:
+def derive(
+    entries: Iterable[Entry], health: Health, cause: str, now: datetime, cooling: str = "", slow: str = ""
+) -> Standing:
     """The standing of a node about which `entries` speak, of which the strictest counts.
 
     A draining node keeps its calls. A disabled node gets nothing. A down node gets nothing but, when its pool has no
     routable node, new calls as a last resort. A node that is cooling down, because of `cooling`, gets no new calls
-    either, but serves those that it has. `cause` says what made the node down.
+    either, but serves those that it has. `cause` says what made the node down, `slow` how late it answered.
     """
     entry = max(
         (current for entry in entries if (current := entry.at(now)) is not None),
@@ -60,6 +64,7 @@ def derive(entries: Iterable[Entry], health: Health, cause: str, now: datetime, 
     told = [entry.describe()] if entry else []
     told += [] if up else [f"down: {cause}" if cause else "down"]
     told += [f"cooling down: {cooling}"] if cooling else []
+    told += [f"slow: {slow}"] if slow and up else []
     return Standing(
         admin=admin,
         health=health,
@@ -68,10 +73,13 @@ def derive(entries: Iterable[Entry], health: Health, cause: str, now: datetime, 
         last_resort=admin is State.ENABLED and (not up or bool(cooling)),
         reason="; ".join(told),
         entry=entry,
+        slow=bool(slow),
     )
 
 
 DEFAULTS = Settings()
+LATE_MS = 50
+"""Milliseconds after which the answer to a command is late."""
 MAX_TOLD = 4
 """Nodes that a reason names at most: it travels in a SIP header."""
 
@@ -91,6 +99,7 @@ class View:
         self.settings = settings
         self.stale = stale
         self.has_down = any(standing.health is Health.DOWN for standing in standings.values())
+        self.has_slow = any(standing.slow for standing in standings.values())
         self._by_set = {node.set_id: (node, standing) for node, standing in standings.items()}
         members: dict[str, list[tuple[Node, Standing]]] = {}
         for node, standing in standings.items():
@@ -120,7 +129,8 @@ class View:
 
 def _pool(members: list[tuple[Node, Standing]]) -> Pool:
     routable = [node for node, standing in members if standing.routable]
-    return Pool(routable or [node for node, standing in members if standing.last_resort])
+    slow = {node.set_id for node, standing in members if standing.slow}
+    return Pool(routable or [node for node, standing in members if standing.last_resort], slow)
 
 
 # --- from shared memory ----------------------------------------------------------------------------------------------
@@ -161,6 +171,7 @@ def keys_of(nodes: Iterable[Node]) -> list[str]:
             shared.admin_key(node.url),
             shared.health_key(node.url),
             shared.cool_key(node.url),
+            shared.slow_key(node.url),
         )
     ]
 
@@ -174,12 +185,13 @@ def standing_of(get: Get, node: Node, now: datetime, *, stale: bool = False) -> 
     ]
     health = get(shared.health_key(node.url))
     cooling = get(shared.cool_key(node.url))
-    if not entries and not cooling and health == _UP:  # as it is with nearly all of a thousand nodes
+    slow = get(shared.slow_key(node.url))
+    if not entries and not cooling and not slow and health == _UP:  # as it is with nearly all of a thousand nodes
         return _IN_SERVICE
     state, cause = decode_health(health)
     if stale and state is Health.DOWN:
         state, cause = Health.UNKNOWN, ""
-    return derive(entries, state, cause, now, str(cooling or ""))
+    return derive(entries, state, cause, now, str(cooling or ""), "" if stale else str(slow or ""))
 
 
 AWAITED = "no answer yet since it came into service"

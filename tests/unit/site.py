@@ -160,6 +160,7 @@ class FakeClient:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.out: dict[str, str] = {}
+        self.took: dict[str, float] = {}
 
     def __deepcopy__(self, memo: object) -> "FakeClient":
         return FakeClient(self.site)

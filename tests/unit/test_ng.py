@@ -7,8 +7,10 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
+from pytest_mock import MockerFixture
 
 from kemi_rtp import ng
 from kemi_rtp.ng import Address, Client
@@ -314,3 +316,15 @@ def test_a_delete_is_bencoded_with_sorted_keys() -> None:
     """Sorted, as bencoding wants it; lengths count bytes."""
     assert ng.delete("call-1@host", "tag\u00fc") == b"d7:call-id11:call-1@host7:command6:delete8:from-tag5:tag\xc3\xbce"
     assert ng.delete("c", "") == b"d7:call-id1:c7:command6:deletee"
+
+
+def test_the_time_an_answer_took_ends_when_it_came_not_when_it_was_gathered(
+    pinger: Client, peers: list[Peer], mocker: MockerFixture
+) -> None:
+    """The timer gathers answers at its next tick; what it measures is the node's time, not its own."""
+    send(pinger, targets_of(peers[:1]))
+    peers[0].answer()
+    later = SimpleNamespace(time=lambda: time.time() + LONG, monotonic=lambda: time.monotonic() + LONG)
+    mocker.patch("kemi_rtp.ng.time", later)
+    assert pinger.collect(SHORT).keys() == {"n0"}
+    assert 0 < pinger.took["n0"] < LONG

@@ -1,7 +1,11 @@
 """A sick media node costs the calls on it, never the proxy."""
 
+import itertools
 import json
 import time
+from datetime import timedelta
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 from pytest_mock import MockerFixture
@@ -12,6 +16,7 @@ from kemi_rtp.relay import SLOW_MS
 from kemi_rtp.routes import Routes
 from kemi_rtp.state import MAX_DELETES
 from kemi_rtp.supervisor import NodeChange
+from kemi_rtp.times import utc_now
 from kemi_rtp.view import STALE_AFTER
 from KSR.testing import Routed, SipMessage, State, Worker
 
@@ -214,6 +219,105 @@ def test_a_worker_that_died_while_it_waited_counts_no_longer(site: Site) -> None
     site.tick(2)
     assert KSR.htable.sht_get(shared.WAITING, shared.waiting_key(node.set_id)) == 0
     assert site.routes(worker).shared.view().node(node.set_id) is not None
+
+
+# --- slow nodes -------------------------------------------------------------------------------------------------------
+
+
+def answer_late(site: Site, worker: Worker, call_id: str) -> str:
+    """A call whose offer is answered late; the name of its node."""
+    late = SimpleNamespace(monotonic=itertools.count(0, 0.15).__next__)
+    with mock.patch("kemi_rtp.relay.time", late):
+        site.call(worker, call_id)
+    (name,) = site.serving(call_id)
+    return name
+
+
+def test_a_node_that_answers_late_gets_no_new_calls_until_its_pings_are_answered_in_time(site: Site) -> None:
+    worker, other = site.start(), site.ksr.workers[1]
+    site.tick()
+    slow = answer_late(site, worker, "c1")
+    assert standing(site, slow) == (True, "slow: answered after 150 ms")
+    for number in range(20):
+        site.call(other, f"d{number}")
+    assert [command.call_id for command in site.daemon(slow).commands("offer")] == ["c1"]
+    client = site.routes(site.timer).supervisor._prober._client
+    client.took[site.node(slow).url] = 0.15
+    site.tick()
+    assert standing(site, slow)[1].startswith("slow")
+    client.took[site.node(slow).url] = 0.001
+    site.tick()
+    assert standing(site, slow) == (True, "")
+    for number in range(20):
+        site.call(other, f"e{number}")
+    assert len(site.daemon(slow).commands("offer")) > 1
+
+
+def test_a_slow_node_keeps_its_calls(site: Site) -> None:
+    worker = site.start()
+    site.tick()
+    invite, routed, name = established(site, worker)
+    site.routes(worker).shared.put_slow(site.node(name), 80)
+    again = worker.request(site.ksr.in_dialog("INVITE", invite, routed.request, sdp=True, cseq=7))
+    site.answer(worker, again.request)
+    bye(site, worker, invite, routed)
+    commands = [command.command for command in site.daemon(name).log if command.call_id == "c1"]
+    assert commands == ["offer", "answer", "offer", "answer", "delete"]
+
+
+def test_slow_nodes_share_the_calls_when_all_are_slow(site: Site) -> None:
+    """A proxy that is far from all its nodes loses none of them."""
+    worker = site.start()
+    site.tick()
+    for name in NAMES:
+        site.routes(worker).shared.put_slow(site.node(name), 80)
+    for number in range(30):
+        site.call(worker, f"c{number}")
+    assert all(site.daemon(name).commands("offer") for name in NAMES)
+
+
+def test_slowness_sends_no_calls_to_a_backup(site: Site) -> None:
+    first, backup, _ = THREE["default"]
+    site.write_nodes({"default": [first, {**backup, "tier": 1}]})
+    worker = site.start()
+    site.tick()
+    site.routes(worker).shared.put_slow(site.node("rtp1"), 80)
+    site.call(worker, "c1")
+    assert site.serving("c1") == ["rtp1"]
+
+
+def test_a_slow_node_takes_calls_when_the_quick_ones_are_full(site: Site) -> None:
+    first, second, _ = THREE["default"]
+    site.write_nodes({"default": [first, {**second, "max_calls": 1}]})
+    worker = site.start()
+    site.tick()
+    site.routes(worker).shared.put_slow(site.node("rtp1"), 80)
+    site.call(worker, "c1")
+    site.call(worker, "c2")
+    assert [site.serving(call_id) for call_id in ("c1", "c2")] == [["rtp2"], ["rtp1"]]
+
+
+def test_a_second_worker_does_not_wait_for_a_slow_node_to_end_a_call(site: Site) -> None:
+    worker = site.start()
+    site.tick()
+    invite, routed, name = established(site, worker)
+    site.routes(worker).shared.put_slow(site.node(name), 80)
+    wait_for(site, name, 1, answered_ms_ago=0)
+    bye(site, worker, invite, routed)
+    assert [command.command for command in site.daemon(name).log if command.call_id == "c1"] == ["offer", "answer"]
+    assert site.routes(worker).shared.get(shared.DELETES_WAITING) == 1
+
+
+def test_slowness_counts_for_nothing_when_the_supervisor_has_stopped(site: Site, mocker: MockerFixture) -> None:
+    """Nobody would notice that the node is quick again."""
+    worker = site.start()
+    site.tick()
+    state = site.routes(worker).shared
+    state.put_slow(site.node("rtp1"), 80)
+    assert state.view().has_slow
+    mocker.patch("kemi_rtp.state.time.time", return_value=time.time() + STALE_AFTER + 5)
+    mocker.patch("kemi_rtp.state.utc_now", return_value=utc_now() + timedelta(seconds=STALE_AFTER + 5))
+    assert not state.view().has_slow
 
 
 # --- deletes that wait -----------------------------------------------------------------------------------------------
