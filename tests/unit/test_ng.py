@@ -327,4 +327,4 @@ def test_the_time_an_answer_took_ends_when_it_came_not_when_it_was_gathered(
     later = SimpleNamespace(time=lambda: time.time() + LONG, monotonic=lambda: time.monotonic() + LONG)
     mocker.patch("kemi_rtp.ng.time", later)
     assert pinger.collect(SHORT).keys() == {"n0"}
-    assert 0 < pinger.took["n0"] < LONG
+    assert pinger.took["n0"] < LONG
