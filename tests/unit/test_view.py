@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kemi_rtp import shared
 from kemi_rtp.admin import Entry, State, matching
 from kemi_rtp.nodes import Config, Node, Settings
-from kemi_rtp.view import Health, Standing, View, build, decode_health, derive, encode_health
+from kemi_rtp.view import Health, Standing, View, build, decode_health, derive, encode_health, keys_of
 from tests.unit import strategies
 from tests.unit.strategies import modest
 
@@ -267,3 +267,17 @@ def test_a_node_is_found_by_its_set_with_its_standing() -> None:
     assert (found[0], found[1].admin) == (node(2), DISABLED)
     assert view.node(3) is None
     assert [one for one, _ in view] == [node(1), node(2)]
+
+
+def test_every_key_that_a_view_is_built_from_is_told_beforehand() -> None:
+    """`kemi-rtp show` fetches them all at once."""
+    nodes = [node(1), node(2)]
+    held = memory(nodes, [entry(nodes[0], DISABLED)], {nodes[1]: DOWN})
+    asked: list[str] = []
+
+    def get(key: str) -> str | None:
+        asked.append(key)
+        return held.get(key)
+
+    build(get, NOW)
+    assert set(asked) <= {shared.GENERATION, shared.CONFIG, shared.HEARTBEAT, *keys_of(nodes)}
