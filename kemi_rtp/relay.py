@@ -20,6 +20,8 @@ MAX_NODES = 3
 """Nodes that one offer is tried on at most."""
 SLOW_MS = 20
 """Milliseconds without an answer to any of those that wait, after which a node is slow."""
+PROMPT_MS = 5
+"""The same for a delete, which loses nothing by waiting: deletes must not take the last workers from a proxy."""
 MAX_REFUSALS = 2
 """Nodes that may refuse an offer before the fault is taken to be the offer's own."""
 
@@ -242,7 +244,7 @@ class Relay:
             refusal = permitted(found[1], waiting)
             if refusal is not None:
                 return refusal, view
-            if can_wait and waiting > 1 and (found[1].slow or self._state.silent_for(node.set_id) > SLOW_MS):
+            if can_wait and waiting > 1 and (found[1].slow or self._state.silent_for(node.set_id) > PROMPT_MS):
                 return Reply.BUSY, view
             began = time.monotonic()
             reply = command(node, flags)

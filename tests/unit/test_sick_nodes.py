@@ -12,9 +12,9 @@ from pytest_mock import MockerFixture
 
 import KSR
 from kemi_rtp import shared
-from kemi_rtp.relay import SLOW_MS
+from kemi_rtp.relay import PROMPT_MS, SLOW_MS
 from kemi_rtp.routes import Routes
-from kemi_rtp.state import MAX_DELETES
+from kemi_rtp.state import MAX_DELETES, SharedState
 from kemi_rtp.supervisor import NodeChange
 from kemi_rtp.times import utc_now
 from kemi_rtp.view import STALE_AFTER
@@ -171,13 +171,25 @@ def test_a_slow_node_holds_no_worker_for_a_delete_but_gets_its_answers(site: Sit
     assert commands == ["offer", "answer"]
 
 
-def test_a_busy_node_that_answers_gets_answers_and_deletes(site: Site) -> None:
+def test_a_delete_is_the_first_to_leave_a_busy_node_alone(site: Site, mocker: MockerFixture) -> None:
+    """Each worker that waits for a frozen node is one less for all other calls."""
     worker = site.start()
+    site.tick()
+    invite, routed, name = established(site, worker)
+    wait_for(site, name, 1)
+    mocker.patch.object(SharedState, "silent_for", return_value=PROMPT_MS + 1)
+    bye(site, worker, invite, routed)
+    assert [command.command for command in site.daemon(name).log if command.call_id == "c1"] == ["offer", "answer"]
+
+
+def test_a_busy_node_that_answers_gets_answers_and_deletes(site: Site, mocker: MockerFixture) -> None:
+    worker = site.start()
+    mocker.patch.object(SharedState, "silent_for", return_value=0)
     invite, routed = site.call(worker, "c1")
     (name,) = site.serving("c1")
-    wait_for(site, name, 9, answered_ms_ago=0)
+    wait_for(site, name, 9)
     site.answer(worker, routed.request)
-    wait_for(site, name, 9, answered_ms_ago=0)
+    wait_for(site, name, 9)
     bye(site, worker, invite, routed)
     commands = [command.command for command in site.daemon(name).log if command.call_id == "c1"]
     assert commands == ["offer", "answer", "delete"]
