@@ -121,7 +121,8 @@ class Routes:
         if KSR.siputils.has_totag() > 0:
             self.in_dialog()
             return
-        KSR.tm.t_check_trans()
+        if KSR.tm.t_check_trans() == 0:  # a retransmission, answered
+            return
         self.initial()
 
     def check_request(self) -> None:
@@ -211,7 +212,7 @@ class Routes:
 
         An INVITE gets its transaction, and so a 100, first: a retransmission must find it while a node is waited for.
         """
-        if KSR.is_INVITE() and KSR.tm.t_newtran() < 0:
+        if KSR.is_INVITE() and KSR.tm.t_newtran() <= 0:  # 0: another worker has it already
             raise Done
         outcome = self.media()
         if outcome:
@@ -308,13 +309,13 @@ class Routes:
         """Entry point of failed INVITEs."""
         self.failure()
 
-    @route
-    def ksr_reply_route(self) -> None:
+    def ksr_reply_route(self, msg: object) -> int:
         """Every reply, before its transaction is known. Must be there: Kamailio 5.6 asks for it."""
+        return 1
 
-    @route
-    def ksr_onsend_route(self) -> None:
+    def ksr_onsend_route(self, msg: object) -> int:
         """Every message sent out. Must be there: Kamailio 5.6 asks for it."""
+        return 1
 
     @route
     def ksr_htable_event(self, event: str = "") -> None:

@@ -60,6 +60,25 @@ def test_every_route_that_kamailio_5_asks_for_is_there(site: Site, route: str) -
     assert site.start().run(route).result == 1
 
 
+@pytest.mark.parametrize(
+    ("method", "too_early"),
+    [("OPTIONS", ["tmx.t_precheck_trans"]), ("INVITE", ["tmx.t_precheck_trans", "tm.t_check_trans"])],
+)
+def test_a_retransmission_is_not_relayed_however_late_it_is_recognised(
+    site: Site, mocker: MockerFixture, method: str, too_early: list[str]
+) -> None:
+    """Another worker may make the transaction while this one is on its way through the route."""
+    worker = site.start()
+    invite = site.ksr.invite(call_id="c1") if method == "INVITE" else site.ksr.message(method, call_id="c1")
+    assert worker.request(invite).relayed
+    for function in too_early:
+        mocker.patch(f"KSR.{function}", return_value=-1)
+    again = worker.request(invite)
+    assert not again.relayed
+    assert "tm.t_relay" not in [call.name for call in again.calls]
+    assert sum(len(site.daemon(name).commands("offer")) for name in ("rtp1", "rtp2", "rtp3")) == (method == "INVITE")
+
+
 def test_a_request_outside_a_dialog_that_needs_one_is_refused(site: Site) -> None:
     worker = site.start()
     assert worker.request(site.ksr.message("BYE")).reply.code == 481
