@@ -19,6 +19,7 @@ import kemi_rtp
 
 kemi_rtp.forget_modules()
 from kemi_rtp import module, relay, shared  # noqa: E402
+from kemi_rtp.nodes import Node  # noqa: E402
 from kemi_rtp.routes import Routes  # noqa: E402
 from kemi_rtp.times import utc_now  # noqa: E402
 from kemi_rtp.view import build  # noqa: E402
@@ -46,7 +47,7 @@ class Steps:
         """
         state = self.state
         view = state.view()
-        state.binding(call_id)
+        before = state.binding(call_id)
         node = view.choose(POOL, call_id)
         assert node is not None
         waiting = state.enter(node.set_id)
@@ -56,7 +57,7 @@ class Steps:
         if waiting > view.settings.max_waiting or not found[1].routable:
             raise RuntimeError(f"{node.name} must not be used: {waiting} commands in flight")
         state.leave(answered=True)
-        state.bind(call_id, node)
+        state.bind(call_id, node.set_id, before)
 
     def look(self, call_id: str) -> None:
         self.state.view()
@@ -69,7 +70,7 @@ class Steps:
         self.state.leave(answered=True)
 
     def bind(self, call_id: str) -> None:
-        self.state.bind(call_id, self.node)
+        self.state.bind(call_id, self.node.set_id, None)
 
     def rebuild(self, call_id: str) -> None:
         """What a worker pays once after each change: its copy of the view is made anew."""
@@ -84,7 +85,11 @@ class Steps:
         """The timer's message is none to add a Record-Route parameter to, and has one Call-ID for ever."""
         setattr(relay, "_call_id", lambda: self._call_id)  # noqa: B010
         setattr(module, "offer", lambda node, flags: module.Reply.DONE)  # noqa: B010
-        setattr(self.rtp, "_bind", self.state.bind)  # noqa: B010
+
+        def bind(call_id: str, node: Node, before: int | None, *, initial: bool) -> None:
+            self.state.bind(call_id, node.set_id, before)
+
+        setattr(self.rtp, "_bind", bind)  # noqa: B010
 
     def routable(self) -> int:
         """How many nodes may take a call now."""

@@ -60,7 +60,7 @@ class Prober:
     def _needed(self) -> set[Node]:
         """The nodes that are down in pools that have no other node for a call."""
         view = self._state.view()
-        if not view.has_down:
+        if not view.ages:
             return set()
         served = {node.pool for node, standing in view if standing.routable}
         return {n for n, s in view if s.last_resort and s.health is Health.DOWN and n.pool not in served}

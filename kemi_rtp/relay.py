@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import KSR
 from kemi_rtp import module
@@ -22,20 +22,21 @@ SLOW_MS = 20
 """Milliseconds without an answer to any of those that wait, after which a node is slow."""
 PROMPT_MS = 5
 """The same for a delete, which loses nothing by waiting: deletes must not take the last workers from a proxy."""
+NO_LIMIT = 1 << 31
+"""Processes that may wait for a slow node at a time, when there is nothing better to do than to wait."""
 MAX_REFUSALS = 2
 """Nodes that may refuse an offer before the fault is taken to be the offer's own."""
 
-# What the request of this transaction was, for its replies: "initial" or "dialog", with "+sdp" when it had SDP.
+# Whether the request of this transaction had SDP, for its replies: "offer" or "none"; unset: not ours.
 _REQUEST = "$avp(kemi_rtp_request)"
 _ROUTE = f"$(route_uri{{uri.param,{ROUTE_PARAMETER}}})"
 
-Permission = Callable[[Standing, int], Reply | None]
-"""Gets a node's standing and how many processes wait for it; why a command must not be sent, None when it may be."""
+Permission = Callable[[Standing, int], bool]
+"""Whether a command may be sent to a node of this standing that so many processes wait for, this one included."""
 Command = Callable[[Node, str], Reply]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a media command went; true when it went well or nothing was due.
 
     `code` and `reason` are the SIP answer to give otherwise; `node` is the node that served.
@@ -50,6 +51,16 @@ class Outcome:
 
 
 NOTHING_DUE = Outcome()
+
+
+def _serves(standing: Standing, waiting: int) -> bool:
+    """For the calls that are on a node: what is lost with one of their commands is a call's media."""
+    return standing.serves
+
+
+def _takes_new_call(standing: Standing, waiting: int) -> bool:
+    # A last resort must not cost more than one worker at a time.
+    return standing.routable or (standing.last_resort and waiting <= 1)
 
 
 class Relay:
@@ -73,35 +84,42 @@ class Relay:
         """
         call_id = _call_id()
         view = self._state.view()
-        bound = node = self._bound(view, call_id)
-        if bound is None and not reanchor and _in_dialog() and self._set_of(call_id) is not None:
+        before = self._state.binding(call_id)
+        initial = not _in_dialog()
+        set_id = before if before is not None or initial else _set_from_route()
+        bound = node = _serving(view, set_id)
+        if bound is None and set_id is not None and not reanchor and not initial:
             return Outcome(481, "the media node of this call is out of service")
-        attempt = _Attempt(bound, self._state.silent_for)
+        attempt = _Attempt()
         while len(attempt.tried) < MAX_NODES:
             if node is None:
                 node = self._choose(view, pool, call_id, attempt)
                 if node is None:
                     break
-            attempt.tried.add(node.set_id)
-            reply, view = self._send(module.offer, node, flags, attempt.permission(node, view))
+            attempt.tried |= {node.set_id}
+            if node is bound:
+                reply, _ = self._send(module.offer, node.set_id, flags)
+            else:
+                limit = NO_LIMIT if attempt.patient else view.settings.max_waiting
+                reply, _ = self._send(module.offer, node.set_id, flags, _takes_new_call, limit)
             if reply is Reply.DONE:
-                self._bind(call_id, node)
+                self._bind(call_id, node, before, initial=initial)
                 if attempt.refused_by:
                     self._state.put_cooling(attempt.refused_by[0], "refused a call that another node accepted")
                 return Outcome(node=node)
             if reply is Reply.REFUSED:
-                attempt.refused_by.append(node)
+                attempt.refused_by += (node,)
                 KSR.warn(f"kemi_rtp: {node.name} refused the offer of call {call_id}\n")
                 if len(attempt.refused_by) == MAX_REFUSALS or node is bound:
                     break
             elif reply is Reply.LOCAL:
                 return Outcome(500, "the rtpengine module could not make an offer of the message")
             elif reply is Reply.BUSY:
-                attempt.tried.discard(node.set_id)
-                attempt.busy.add(node.set_id)
-            elif reply is not Reply.WITHDRAWN:  # withdrawn: taken out of service this moment, which `view` shows
+                attempt.tried -= {node.set_id}
+                attempt.busy |= {node.set_id}
+            elif reply is not Reply.WITHDRAWN:  # withdrawn: taken out of service this moment
                 self._failed(node, reply, "offer")
-                view = self._state.view()
+            view = self._state.view()
             node = None
         if attempt.refused_by:
             return Outcome(488, "Not Acceptable Here: the media relay refused the session description")
@@ -112,11 +130,11 @@ class Relay:
         while (node := view.choose(pool, call_id, attempt.tried | attempt.busy | attempt.full)) is not None:
             if not node.max_calls or self._state.calls(node) < node.max_calls:
                 return node
-            attempt.full.add(node.set_id)
+            attempt.full |= {node.set_id}
         # All that are left are busy: better wait for one that is up than refuse the call.
         if attempt.busy and not attempt.patient:
             attempt.patient = True
-            attempt.busy.clear()
+            attempt.busy = frozenset()
             return self._choose(view, pool, call_id, attempt)
         return None
 
@@ -126,12 +144,13 @@ class Relay:
         When that node is disabled or down, nothing is sent and the SDP stays as it is.
         """
         call_id = _call_id()
-        node = self._bound(self._state.view(), call_id)
-        if node is None:
+        before = self._state.binding(call_id)
+        set_id = before if before is not None else _set_from_route()
+        reply, node = self._send(module.answer, set_id, flags)
+        if node is None or reply is Reply.WITHDRAWN:
             return Outcome(503, "the node that has the offer is out of service")
-        reply, _ = self._send(module.answer, node, flags, _serves)
         if reply is Reply.DONE:
-            self._state.bind(call_id, node)
+            self._state.bind(call_id, node.set_id, before)
             return Outcome(node=node)
         self._failed(node, reply, "answer")
         return Outcome(503, f"{node.name} did not take the answer")
@@ -143,15 +162,15 @@ class Relay:
         answers.
         """
         call_id = _call_id()
-        found = self._found(self._state.view(), call_id)
-        self._state.unbind(call_id)
-        if found is None:
+        before = self._state.unbind(call_id)
+        set_id = before if before is not None else _set_from_route()
+        reply, node = self._send(module.delete, set_id, flags, limit=1, patience=PROMPT_MS)
+        if node is None:
             return NOTHING_DUE
-        node = found[0]
-        reply, _ = self._send(module.delete, node, flags, _serves, can_wait=True)
-        self._failed(node, reply, "delete")
-        if reply not in (Reply.DONE, Reply.REFUSED):
-            self._state.defer_delete(node, call_id, str(KSR.pv.get("$ft") or ""))
+        if reply is not Reply.DONE:
+            self._failed(node, reply, "delete")
+            if reply is not Reply.REFUSED:
+                self._state.defer_delete(node, call_id, str(KSR.pv.get("$ft") or ""))
         return Outcome(node=node)
 
     def manage(self, flags: str = "", pool: str = "default", *, reanchor: bool = True) -> Outcome:
@@ -162,9 +181,9 @@ class Relay:
         not. Failure of an initial INVITE: a delete; the failure of a re-INVITE leaves the call as it was (RFC 3261,
         section 14.1).
         """
-        method = KSR.pv.get("$rm")
         if KSR.siputils.is_reply() > 0:
             return self._manage_reply(flags, pool)
+        method = KSR.pv.get("$rm")
         if KSR.tmx.t_is_failure_route() > 0:
             return self.delete(flags) if method == "INVITE" and not _in_dialog() else NOTHING_DUE
         if method in ("BYE", "CANCEL"):
@@ -173,88 +192,80 @@ class Relay:
         if method in ("ACK", "PRACK"):
             if not sdp:
                 return NOTHING_DUE
-            KSR.pv.sets(_REQUEST, "dialog+sdp")
+            KSR.pv.sets(_REQUEST, "offer")
             return self.answer(flags)
         if method not in ("INVITE", "UPDATE"):
             return NOTHING_DUE
-        KSR.pv.sets(_REQUEST, ("dialog" if _in_dialog() else "initial") + ("+sdp" if sdp else ""))
+        KSR.pv.sets(_REQUEST, "offer" if sdp else "none")
         if sdp:
             return self.offer(flags, pool, reanchor=reanchor)
         return self._reserve(pool) if method == "INVITE" else NOTHING_DUE
 
     def _manage_reply(self, flags: str, pool: str) -> Outcome:
-        request = str(KSR.pv.get(_REQUEST) or "")
-        status = int(str(KSR.pv.get("$rs")))
-        if status >= 300:
-            # Other branches may still answer: with a failure route armed, that one deletes when all have failed.
+        request = KSR.pv.get(_REQUEST)
+        # After a failure other branches may still answer: the failure route deletes when all have failed.
+        if not request or int(str(KSR.pv.get("$rs"))) >= 300 or KSR.sdpops.sdp_content() < 0:
             return NOTHING_DUE
-        if not request or KSR.sdpops.sdp_content() < 0:
-            return NOTHING_DUE
-        return self.answer(flags) if request.endswith("+sdp") else self.offer(flags, pool)
+        return self.offer(flags, pool) if request == "none" else self.answer(flags)
 
     # --- which node --------------------------------------------------------------------------------------------------
-
-    def _bound(self, view: View, call_id: str) -> Node | None:
-        """The node that the call's media is on, if it still serves its calls."""
-        found = self._found(view, call_id)
-        return found[0] if found is not None and found[1].serves else None
-
-    def _found(self, view: View, call_id: str) -> tuple[Node, Standing] | None:
-        """The node that the call's media is on, with its standing, if nodes.yaml still has it."""
-        set_id = self._set_of(call_id)
-        return view.node(set_id) if set_id is not None else None
-
-    def _set_of(self, call_id: str) -> int | None:
-        set_id = self._state.binding(call_id)
-        return _set_from_route() if set_id is None and KSR.siputils.is_request() > 0 and _in_dialog() else set_id
 
     def _reserve(self, pool: str) -> Outcome:
         """Bind a call whose offer comes later, so that its Record-Route can name the node."""
         call_id = _call_id()
         view = self._state.view()
-        node = self._bound(view, call_id) or view.choose(pool, call_id)
+        before = self._state.binding(call_id)
+        node = _serving(view, before if before is not None else _set_from_route()) or view.choose(pool, call_id)
         if node is None:
             return Outcome(503, f"no media node for this call: {view.why_none(pool)}")
-        self._bind(call_id, node)
+        self._bind(call_id, node, before, initial=not _in_dialog())
         return Outcome(node=node)
 
-    def _bind(self, call_id: str, node: Node) -> None:
-        self._state.bind(call_id, node)
-        if KSR.siputils.is_request() > 0 and not _in_dialog() and KSR.tmx.t_is_failure_route() < 0:
+    def _bind(self, call_id: str, node: Node, before: int | None, *, initial: bool) -> None:
+        self._state.bind(call_id, node.set_id, before)
+        if initial and KSR.tmx.t_is_failure_route() < 0:
             KSR.rr.add_rr_param(f";{ROUTE_PARAMETER}={node.set_id:x}")
 
     # --- sending -----------------------------------------------------------------------------------------------------
 
     def _send(
-        self, command: Command, node: Node, flags: str, permitted: Permission, *, can_wait: bool = False
-    ) -> tuple[Reply, View]:
-        """Send one command to one node, if it is permitted at the last moment before.
+        self,
+        command: Command,
+        set_id: int | None,
+        flags: str,
+        permitted: Permission = _serves,
+        limit: int = NO_LIMIT,
+        patience: int = SLOW_MS,
+    ) -> tuple[Reply, Node | None]:
+        """Send one command to the node of a set, if it is permitted at the last moment before.
 
-        A command that `can_wait` until later is not sent to a node that others wait for and that is slow, or has
-        answered nobody for a while. An answer is: what is lost with it is a call's media. A node that answers late gets
-        new calls only when no other can take them, until its pings are answered in time.
+        No more than `limit` processes wait for a node that is slow, or that has answered nobody for `patience`
+        milliseconds. A node that answers late gets new calls only when no other can take them, until its pings are
+        answered in time. Returns the node as well, None when there is no such set in nodes.yaml any more.
         """
-        waiting = self._state.enter(node.set_id)
+        if set_id is None:
+            return Reply.WITHDRAWN, None
+        waiting = self._state.enter(set_id)
         reply = Reply.WITHDRAWN
         try:
-            view = self._state.view()
-            found = view.node(node.set_id)
-            if found is None or found[0].url != node.url:
-                return reply, view
-            refusal = permitted(found[1], waiting)
-            if refusal is not None:
-                return refusal, view
-            if can_wait and waiting > 1 and (found[1].slow or self._state.silent_for(node.set_id) > PROMPT_MS):
-                return Reply.BUSY, view
+            found = self._state.view().node(set_id)
+            if found is None:
+                return reply, None
+            node, standing = found
+            if not permitted(standing, waiting):
+                return reply, node
+            # Busy is no reason by itself to leave a node, and even its tier: only when it is slow, too.
+            if waiting > limit and (standing.slow or self._state.silent_for(set_id) > patience):
+                return Reply.BUSY, node
             began = time.monotonic()
             reply = command(node, flags)
             if reply in (Reply.LOST, Reply.LOCAL):  # a reload of the module's table hides all nodes for a moment
                 reply = command(node, flags)
-            took = round((time.monotonic() - began) * 1000)
-            if took > LATE_MS and not found[1].slow and reply in (Reply.DONE, Reply.REFUSED):
-                KSR.warn(f"kemi_rtp: {node.name} ({node.url}) is slow: answered after {took} ms\n")
-                self._state.put_slow(node, took)
-            return reply, view
+            took = (time.monotonic() - began) * 1000
+            if took > LATE_MS and not standing.slow and reply in (Reply.DONE, Reply.REFUSED):
+                KSR.warn(f"kemi_rtp: {node.name} ({node.url}) is slow: answered after {took:.0f} ms\n")
+                self._state.put_slow(node, round(took))
+            return reply, node
         finally:
             self._state.leave(answered=reply in (Reply.DONE, Reply.REFUSED))
 
@@ -268,37 +279,14 @@ class Relay:
             self._state.put_cooling(node, "the rtpengine module lacks it")
 
 
-@dataclass
 class _Attempt:
     """How far an offer has come: set ids of nodes tried, busy and full, and the nodes that refused it."""
 
-    bound: Node | None
-    silent_for: Callable[[int], int]
-    tried: set[int] = field(default_factory=set)
-    busy: set[int] = field(default_factory=set)
-    full: set[int] = field(default_factory=set)
-    refused_by: list[Node] = field(default_factory=list)
-    patient: bool = False
-
-    def permission(self, node: Node, view: View) -> Permission:
-        """What must hold when the offer is sent to a node."""
-        if node is self.bound:
-            return _serves
-        limit = None if self.patient else view.settings.max_waiting
-
-        def takes_new_call(standing: Standing, waiting: int) -> Reply | None:
-            if standing.routable:
-                # Busy is no reason by itself to leave a node, and even its tier: only when it answers nobody, too.
-                slow = limit is not None and waiting > limit and self.silent_for(node.set_id) > SLOW_MS
-                return Reply.BUSY if slow else None
-            # A last resort must not cost more than one worker at a time.
-            return Reply.WITHDRAWN if not standing.last_resort or waiting > 1 else None
-
-        return takes_new_call
-
-
-def _serves(standing: Standing, waiting: int) -> Reply | None:
-    return None if standing.serves else Reply.WITHDRAWN
+    tried: frozenset[int] = frozenset()
+    busy: frozenset[int] = frozenset()
+    full: frozenset[int] = frozenset()
+    refused_by: tuple[Node, ...] = ()
+    patient = False
 
 
 def _call_id() -> str:
@@ -309,8 +297,16 @@ def _in_dialog() -> bool:
     return KSR.siputils.has_totag() > 0
 
 
+def _serving(view: View, set_id: int | None) -> Node | None:
+    """The node of a set, if nodes.yaml still has it and it serves its calls."""
+    found = view.node(set_id) if set_id is not None else None
+    return found[0] if found is not None and found[1].serves else None
+
+
 def _set_from_route() -> int | None:
     """The set id in the topmost Route of an in-dialog request: found even after a restart lost the binding."""
+    if KSR.siputils.is_request() < 0 or not _in_dialog():
+        return None
     value = KSR.pv.get(_ROUTE)
     try:
         return int(str(value), 16) if value else None

@@ -45,9 +45,9 @@ def report_from_kamailio(rpc: Rpc, config: Config, registry: Registry) -> Report
         entries = {}
         report.notes.append(str(error))
     rows = shared.decode_rows(rpc.get(shared.ROWS))
-    all_calls = rpc.get_all([shared.calls_key(node.url) for node, _ in view])
+    all_calls = rpc.get_all([shared.calls_key(node.set_id) for node, _ in view])
     for node, standing in view:
-        calls = all_calls[shared.calls_key(node.url)]
+        calls = all_calls[shared.calls_key(node.set_id)]
         row = rows.get(node.url, "missing") if rows else None
         report.lines.append(_line(node, standing, int(calls) if calls is not None else None, row))
     in_force = [node for node, _ in view]

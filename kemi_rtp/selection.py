@@ -55,10 +55,6 @@ class Pool:
 
 
 def _pick(nodes: list[Node], bounds: list[int], call_id: str, draw: int) -> Node:
-    return nodes[bisect_right(bounds, _point(call_id, draw) * bounds[-1] // _POINTS)]
-
-
-def _point(call_id: str, draw: int) -> int:
-    """A number below 2**64 that follows from the Call-ID and the draw, in every process and on every machine."""
-    digest = hashlib.blake2b(call_id.encode("utf-8", "surrogateescape"), digest_size=8, salt=b"%d" % draw)
-    return int.from_bytes(digest.digest(), "big")
+    """The node that follows from the Call-ID and the draw, in every process and on every machine."""
+    digest = hashlib.blake2b(call_id.encode("utf-8", "surrogateescape"), digest_size=8, salt=b"%d" % draw).digest()
+    return nodes[bisect_right(bounds, int.from_bytes(digest, "big") * bounds[-1] // _POINTS)]

@@ -46,15 +46,19 @@ PROBING = -1
 
 
 VIEW_PREFIX = "view:"
+NOTE_LENGTH = 24
+"""In BUSY, characters of a note: htable writes a value that is no longer than the last one in place, without memory."""
 WAITING_PREFIX = "waiting:"
 ANSWERED_PREFIX = "answered:"
 
 
+@functools.cache
 def waiting_key(set_id: int) -> str:
     """In WAITING: key of the number of processes that are sending to the node of a set."""
     return f"{WAITING_PREFIX}{set_id}"
 
 
+@functools.cache
 def answered_key(set_id: int) -> str:
     """In WAITING: key of the time of the last answer of a set's node, or of the first command since it was idle."""
     return f"{ANSWERED_PREFIX}{set_id}"
@@ -62,7 +66,11 @@ def answered_key(set_id: int) -> str:
 
 def busy_note(set_id: int, count: int) -> str:
     """The note of a process that sends for the `count`th time, now to the node of this set."""
-    return f"{set_id} {count}"
+    return f"{set_id} {count}".ljust(NOTE_LENGTH)
+
+
+IDLE = "0".ljust(NOTE_LENGTH)
+"""The note of a process that sends nothing."""
 
 
 def busy_with(note: str) -> int:
@@ -95,9 +103,10 @@ def slow_key(url: str) -> str:
     return f"slow:{url}"
 
 
-def calls_key(url: str) -> str:
-    """Key of the number of calls on a node."""
-    return f"calls:{url}"
+@functools.cache
+def calls_key(set_id: int) -> str:
+    """Key of the number of calls on the node of a set."""
+    return f"calls:{set_id}"
 
 
 def admin_items(entries: Iterable[Entry]) -> dict[str, str]:

@@ -45,13 +45,13 @@ class SharedState:
     def view(self) -> View:
         """What every node may take now; rebuilt only when the generation has changed, or health has become stale."""
         view = self._view
-        changed = KSR.htable.sht_get(shared.STATE, shared.GENERATION) != view.generation
-        perishable = view.has_down or view.has_slow or view.stale
-        if changed or (perishable and is_stale(_get, view.settings, time.time()) != view.stale):
-            self._view = build(_get, utc_now())
-            if self._view.stale and not view.stale:
-                KSR.err("kemi_rtp: the supervisor does not run: nodes that were down count as unknown now\n")
-            KSR.htable.sht_sets(shared.BUSY, shared.VIEW_PREFIX + self._process, str(self._view.generation))
+        same = KSR.htable.sht_get(shared.STATE, shared.GENERATION) == view.generation
+        if same and not (view.ages and is_stale(_get, view.settings, time.time()) != view.stale):
+            return view
+        self._view = build(_get, utc_now())
+        if self._view.stale and not view.stale:
+            KSR.err("kemi_rtp: the supervisor does not run: nodes that were down count as unknown now\n")
+        KSR.htable.sht_sets(shared.BUSY, shared.VIEW_PREFIX + self._process, str(self._view.generation))
         return self._view
 
     def standing(self, node: Node) -> Standing:
@@ -66,7 +66,7 @@ class SharedState:
         """Publish what nodes.yaml says."""
         for node in config.nodes:
             for table, key in (
-                (shared.STATE, shared.calls_key(node.url)),
+                (shared.STATE, shared.calls_key(node.set_id)),
                 (shared.WAITING, shared.waiting_key(node.set_id)),
             ):
                 if KSR.htable.sht_get(table, key) is None:
@@ -142,34 +142,33 @@ class SharedState:
 
     # --- bindings ----------------------------------------------------------------------------------------------------
 
-    def bind(self, call_id: str, node: Node) -> None:
-        """Note that a call's media is on a node; the note expires some hours after its last renewal."""
-        before = self.binding(call_id)
-        KSR.htable.sht_seti(shared.CALLS, call_id, node.set_id)
-        if before != node.set_id:
-            KSR.htable.sht_inc(shared.STATE, shared.calls_key(node.url))
-            self._uncount(before)
+    def bind(self, call_id: str, set_id: int, before: int | None) -> None:
+        """Note that a call's media is on the node of a set; the note expires some hours after its last renewal.
+
+        `before` is the call's binding so far.
+        """
+        KSR.htable.sht_seti(shared.CALLS, call_id, set_id)
+        if before != set_id:
+            KSR.htable.sht_inc(shared.STATE, shared.calls_key(set_id))
+            if before is not None:
+                KSR.htable.sht_dec(shared.STATE, shared.calls_key(before))
 
     def binding(self, call_id: str) -> int | None:
         """The set id of the node that a call's media is on, if known."""
         set_id = KSR.htable.sht_get(shared.CALLS, call_id)
         return set_id if isinstance(set_id, int) else None
 
-    def unbind(self, call_id: str) -> None:
-        """Forget the binding of a call."""
+    def unbind(self, call_id: str) -> int | None:
+        """Forget the binding of a call; returns it."""
         before = self.binding(call_id)
         if before is not None:
             KSR.htable.sht_rm(shared.CALLS, call_id)
-            self._uncount(before)
-
-    def _uncount(self, set_id: int | None) -> None:
-        found = self._view.node(set_id) if set_id is not None else None
-        if found is not None:
-            KSR.htable.sht_dec(shared.STATE, shared.calls_key(found[0].url))
+            KSR.htable.sht_dec(shared.STATE, shared.calls_key(before))
+        return before
 
     def calls(self, node: Node) -> int:
         """Calls on a node: counted as they are bound, and set right by the supervisor when bindings expire."""
-        count = _get(shared.calls_key(node.url))
+        count = _get(shared.calls_key(node.set_id))
         return count if isinstance(count, int) else 0
 
     def correct_calls(self) -> None:
@@ -180,7 +179,7 @@ class SharedState:
                 counts[set_id] = counts.get(set_id, 0) + 1
         for node, _ in self.view():
             if self.calls(node) != counts.get(node.set_id, 0):
-                KSR.htable.sht_seti(shared.STATE, shared.calls_key(node.url), counts.get(node.set_id, 0))
+                KSR.htable.sht_seti(shared.STATE, shared.calls_key(node.set_id), counts.get(node.set_id, 0))
 
     # --- commands in flight ------------------------------------------------------------------------------------------
 
@@ -203,12 +202,12 @@ class SharedState:
 
     def leave(self, *, answered: bool = False) -> None:
         """This process waits for no node any more; the node has `answered` it."""
-        if answered:
-            KSR.htable.sht_seti(shared.WAITING, shared.answered_key(self._sending), _milliseconds())
-        if self._sending > 0:
-            KSR.htable.sht_dec(shared.WAITING, shared.waiting_key(self._sending))
-        self._sending = 0
-        KSR.htable.sht_sets(shared.BUSY, self._process, "0")
+        set_id = self._sending
+        if set_id > 0:
+            waiting = KSR.htable.sht_dec(shared.WAITING, shared.waiting_key(set_id))
+            if answered and waiting > 0:  # it matters to those that still wait
+                KSR.htable.sht_seti(shared.WAITING, shared.answered_key(set_id), _milliseconds())
+        KSR.htable.sht_sets(shared.BUSY, self._process, shared.IDLE)
 
     def silent_for(self, set_id: int) -> int:
         """Milliseconds since a node that processes wait for has answered one of them, or since the first began."""

@@ -87,6 +87,9 @@ MAX_TOLD = 4
 class View:
     """The standing of all nodes at one generation, and the choice among them."""
 
+    node: Callable[[int], tuple[Node, Standing] | None]
+    """The node of a set with its standing; None when nodes.yaml has no such set any more."""
+
     def __init__(
         self,
         generation: object,
@@ -98,9 +101,10 @@ class View:
         self.generation = generation
         self.settings = settings
         self.stale = stale
-        self.has_down = any(standing.health is Health.DOWN for standing in standings.values())
-        self.has_slow = any(standing.slow for standing in standings.values())
+        # Whether time alone can change it: without the supervisor, a node is neither down nor slow for ever.
+        self.ages = stale or any(each.slow or each.health is Health.DOWN for each in standings.values())
         self._by_set = {node.set_id: (node, standing) for node, standing in standings.items()}
+        self.node = self._by_set.get
         members: dict[str, list[tuple[Node, Standing]]] = {}
         for node, standing in standings.items():
             members.setdefault(node.pool, []).append((node, standing))
@@ -108,10 +112,6 @@ class View:
 
     def __iter__(self) -> Iterator[tuple[Node, Standing]]:
         return iter(self._by_set.values())
-
-    def node(self, set_id: int) -> tuple[Node, Standing] | None:
-        """The node of a set with its standing; None when nodes.yaml has no such set any more."""
-        return self._by_set.get(set_id)
 
     def choose(self, pool: str, call_id: str, excluded: Container[int] = ()) -> Node | None:
         """The node for a new call; None when the pool has none that may take it, or there is no such pool."""

@@ -51,7 +51,7 @@ def test_no_entries_are_no_keys() -> None:
 
 
 def test_keys_of_different_kinds_never_meet() -> None:
-    names = (shared.admin_key(URL), shared.health_key(URL), shared.calls_key(URL))
+    names = (shared.admin_key(URL), shared.health_key(URL), shared.calls_key(7))
     fixed = (shared.GENERATION, shared.CONFIG, shared.RELOAD_REQUEST, shared.RELOAD_REPLY)
     assert len({*names, *fixed}) == len(names) + len(fixed)
 
@@ -62,7 +62,12 @@ def test_a_note_names_the_set_that_is_sent_to() -> None:
 
 
 def test_a_process_that_sends_nothing_is_busy_with_no_set() -> None:
-    assert shared.busy_with("0") == 0
+    assert shared.busy_with(shared.IDLE) == 0
+
+
+def test_all_notes_are_of_one_length_so_that_htable_needs_no_memory_for_them() -> None:
+    notes = (shared.busy_note(1, 1), shared.busy_note(2**31 - 1, 10**9), shared.busy_note(shared.PROBING, 1))
+    assert {len(note) for note in notes} == {len(shared.IDLE)}
 
 
 def test_no_two_notes_of_a_process_are_the_same() -> None:

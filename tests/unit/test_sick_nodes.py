@@ -326,10 +326,10 @@ def test_slowness_counts_for_nothing_when_the_supervisor_has_stopped(site: Site,
     site.tick()
     state = site.routes(worker).shared
     state.put_slow(site.node("rtp1"), 80)
-    assert state.view().has_slow
+    assert state.view().ages
     mocker.patch("kemi_rtp.state.time.time", return_value=time.time() + STALE_AFTER + 5)
     mocker.patch("kemi_rtp.state.utc_now", return_value=utc_now() + timedelta(seconds=STALE_AFTER + 5))
-    assert not state.view().has_slow
+    assert not state.view().ages
 
 
 # --- deletes that wait -----------------------------------------------------------------------------------------------
