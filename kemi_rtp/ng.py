@@ -81,6 +81,8 @@ class Client:
     def collect(self, timeout: float = 0.0) -> dict[str, bytes]:
         """The answers that have come, by name; waits up to `timeout` seconds for all that are out."""
         answers: dict[str, bytes] = {}
+        if not self._waiting:
+            return answers
         deadline = time.monotonic() + timeout
         with selectors.DefaultSelector() as selector:
             for one in self._sockets.values():

@@ -12,7 +12,7 @@ from kemi_rtp.log import log
 from kemi_rtp.ng import PING, PONG, Client
 from kemi_rtp.nodes import Node, Settings
 from kemi_rtp.state import SharedState
-from kemi_rtp.view import LATE_MS, Health, Standing
+from kemi_rtp.view import LATE_MS, Health, Standing, View
 
 
 class Prober:
@@ -28,6 +28,7 @@ class Prober:
         self._due = 0.0
         self._counters: dict[str, _Counter] = {}
         self._generation_seen: object = None
+        self._judged: View | None = None
 
     def answers(self, node: Node) -> bool:
         """Whether a node answered the last ping."""
@@ -82,10 +83,14 @@ class Prober:
         return unsent
 
     def _draw_conclusions(self, settings: Settings, answered: set[str], missed: Mapping[str, str]) -> None:
+        view = self._state.view()
+        if view is self._judged and not answered and not missed:
+            return
+        self._judged = view
         concluded: dict[Node, tuple[Health, str]] = {}
         back: list[Node] = []
         needed = self._needed()
-        for node, standing in self._state.view():
+        for node, standing in view:
             cause = missed.get(node.url, "")
             if standing.admin is State.DISABLED:
                 # Nobody looks at a disabled node, so nothing is known of it.

@@ -241,7 +241,7 @@ class Routes:
 
     def reply_from_callee(self) -> None:
         """Every reply to a relayed request."""
-        if int(str(KSR.pv.get("$rs"))) < 300 and not (outcome := self.media()):
+        if not (outcome := self.media()):
             KSR.warn(f"kemi_rtp: call {KSR.pv.get('$ci')} goes on without relayed media: {outcome.reason}\n")
         if KSR.nathelper.nat_uac_test(1) > 0:
             KSR.nathelper.set_contact_alias()

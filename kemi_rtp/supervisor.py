@@ -28,7 +28,7 @@ from kemi_rtp.registry import Loaded, Registry, RegistryBusyError, RegistryError
 from kemi_rtp.state import SharedState
 from kemi_rtp.table import write_table
 from kemi_rtp.times import utc_now
-from kemi_rtp.view import Health, Standing, derive
+from kemi_rtp.view import Health, Standing, View, derive
 
 _COUNT_SHARE = 20
 """Counting calls takes at most one part in so many of the timer's time."""
@@ -74,9 +74,11 @@ class Supervisor:
         self._told: dict[str, str] = {}
         self._notes: list[Change] = []
         self._deleter = Deleter(state)
-        self._cooling: dict[str, float] = {}
+        self._cooling: dict[Node, float] = {}
+        self._cooling_in: View | None = None
         self._miscounted: dict[int, int] = {}
         self._standings: dict[Node, Standing] = {}
+        self._told_of: View | None = None
 
     @property
     def _state_dir(self) -> Path:
@@ -306,13 +308,14 @@ class Supervisor:
 
     def _end_cooling(self) -> None:
         now = time.monotonic()
-        for node, _ in self._state.view():
-            if self._state.get(shared.cool_key(node.url)):
-                if now - self._cooling.setdefault(node.url, now) >= self._config.settings.cool_down:
-                    self._state.put_cooling(node, "")
-                    del self._cooling[node.url]
-            else:
-                self._cooling.pop(node.url, None)
+        view = self._state.view()
+        if view is not self._cooling_in:  # many nodes, and nothing has changed with any: at nearly every tick
+            self._cooling_in = view
+            cooling = [node for node, _ in view if self._state.get(shared.cool_key(node.url))]
+            self._cooling = {node: self._cooling.get(node, now) for node in cooling}
+        for node, since in self._cooling.items():
+            if now - since >= self._config.settings.cool_down:
+                self._state.put_cooling(node, "")
 
     def _correct_waiting(self) -> None:
         """A process that died while it was sending counts for ever, unless it is taken out of the count here."""
@@ -324,7 +327,11 @@ class Supervisor:
 
     def _tell_changes(self) -> None:
         """Call the script's on_node_changes with what has changed since the last tick, all at once."""
-        now = dict(self._state.view())
+        view = self._state.view()
+        if view is self._told_of:
+            return
+        self._told_of = view
+        now = dict(view)
         changes = [
             NodeChange(node, self._standings[node], standing)
             for node, standing in now.items()

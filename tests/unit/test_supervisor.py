@@ -263,9 +263,7 @@ def test_calls_are_counted_per_node(site: Site) -> None:
     for number in range(20):
         site.call(worker, f"c{number}")
     site.tick()
-    counted = {
-        node.name: site.routes(worker).shared.get(f"calls:{node.url}") for node, _ in site.routes(worker).shared.view()
-    }
+    counted = {node.name: site.routes(worker).shared.calls(node) for node, _ in site.routes(worker).shared.view()}
     assert counted == {name: len(site.daemon(name).commands("offer")) for name in ("rtp1", "rtp2", "rtp3")}
 
 
