@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 PACKAGES := kamailio kamailio-python3-modules kamailio-sqlite-modules kamailio-utils-modules kamailio-extra-modules \
 	rtpengine-daemon sip-tester python3-venv python3-yaml mmdebstrap
 
+# What runs on every line unless LINE names one
+ONLY := $(if $(LINE),--line $(LINE))
 LINE ?= 5.6
 SEED ?= 1
 SECONDS ?= 900
@@ -61,11 +63,11 @@ unit: setup
 	$(BIN)/python -m pytest tests/unit
 
 contract: lines
-	$(BIN)/python -m pytest tests/contract
+	$(BIN)/python -m pytest tests/contract $(ONLY)
 
-# On the machine's own line, or on the one that LINE names
-real: setup
-	$(BIN)/python -m pytest tests/real --line $(LINE)
+# On all lines side by side, or on the one that LINE names
+real: lines
+	$(BIN)/python -m pytest tests/real $(ONLY) -n 3 --dist loadgroup --no-loadscope-reorder
 
 # A long random walk on the stub. Not part of `make test` yet: it still finds a ping to a disabled node when somebody
 # reloads the module by hand within a tick of the disable, before the module's table has the node as disabled.

@@ -7,30 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.lab import lines
 from tests.lab.kamailio import Line
 from tests.lab.ports import free_port
 from tests.lab.rtpengine import Rtpengine
 
 from .scenario import Check, Scenario
 from .sides import Outcome, RealSide, StubSide, real_side
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run every contract test on each line."""
-    if "line" in metafunc.fixturenames:
-        metafunc.parametrize("line", lines.NAMES, indirect=True, scope="session")
-
-
-@pytest.fixture(scope="session")
-def line(request: pytest.FixtureRequest) -> Line:
-    """One Kamailio line; an optional one that cannot be had is skipped."""
-    try:
-        return lines.get(request.param)
-    except lines.LineError as error:
-        if lines.is_mandatory(request.param):
-            raise
-        pytest.skip(f"Kamailio {request.param}: {error}")
 
 
 @pytest.fixture(scope="session")
@@ -65,17 +47,19 @@ def nodes(daemons: list[Rtpengine]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def real(line: Line, nodes: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealSide]:
+def real(kamailio_line: Line, nodes: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealSide]:
     """A running Kamailio of this line."""
-    with real_side(tmp_path_factory.mktemp("contract"), line, nodes) as side:
+    with real_side(tmp_path_factory.mktemp("contract"), kamailio_line, nodes) as side:
         yield side
 
 
 @pytest.fixture(scope="session")
-def with_table(line: Line, nodes: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealSide]:
+def with_table(
+    kamailio_line: Line, nodes: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RealSide]:
     """One more, whose rtpengine module has its nodes from a database, and on 6.x pings them each second."""
     folder = tmp_path_factory.mktemp("table")
-    with real_side(folder, line, nodes, database=str(folder / "rtpengine.sqlite")) as side:
+    with real_side(folder, kamailio_line, nodes, database=str(folder / "rtpengine.sqlite")) as side:
         yield side
 
 

@@ -1,8 +1,9 @@
 """pytest: tests on every Kamailio line, or on those that `--line` names; the table of what was seen, at the end.
 
 A test that uses the fixture `kamailio_line`, or one built on it, runs once for each line. Under pytest-xdist with
-`--dist loadgroup` each line has a worker of its own. A line that cannot be had fails its tests when it is mandatory,
-and has them skipped with a loud word at the end when it is not.
+`--dist loadgroup` the tests of one file on one line share a worker, and with it a laboratory; long tests begin first
+when `--no-loadscope-reorder` is given too. A line that cannot be had fails its tests when it is mandatory, and has them
+skipped with a loud word at the end when it is not.
 """
 
 from collections.abc import Callable
@@ -26,17 +27,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "situation(name, side): the cell of the table at the end that this test fills")
     config.addinivalue_line("markers", "xdist_group(name): what pytest-xdist runs on one worker, if it is there")
+    config.addinivalue_line("markers", "only_on(*line): this test runs on these Kamailio lines alone")
+    config.addinivalue_line("markers", "long: takes so long that it had better begin first")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kamailio_line" in metafunc.fixturenames:
         names = metafunc.config.getoption("--line") or lines.NAMES
+        if only := metafunc.definition.get_closest_marker("only_on"):
+            names = [name for name in names if name in only.args]
+        has_group = metafunc.definition.get_closest_marker("xdist_group") is not None
         groups = [
-            pytest.param(name, marks=pytest.mark.xdist_group(f"kamailio-{name}"))
+            pytest.param(
+                name, marks=() if has_group else pytest.mark.xdist_group(f"{metafunc.module.__name__} on {name}")
+            )
             for name in lines.NAMES
             if name in names
         ]
         metafunc.parametrize("kamailio_line", groups, indirect=True, scope="session")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,6 @@ RELOAD = "somebody types `rtpengine.reload`, or cron does"
 RESTART = "Kamailio restarts"
 ENABLE = "somebody types `rtpengine.enable URL 1`"
 DISABLE = "somebody types `rtpengine.enable URL 0` once more"
-ALL_AT_ONCE = "all of this at once, under load, a reload every 11 s"
+ALL_AT_ONCE = "all of this under load, a reload every 11 s"
 
 ORDER = (TIMER, PING, RELOAD, RESTART, ENABLE, DISABLE, ALL_AT_ONCE)

@@ -1,11 +1,10 @@
-"""The table of what stock Kamailio does and what kemi_rtp does, line by line, built from what tests have seen."""
+"""The table of what stock Kamailio does and what kemi_rtp does, on each line, built from what tests have seen."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from . import situations
 
-HEADINGS = ("situation", "Kamailio", "stock", "with kemi_rtp")
 SIDES = ("stock", "kemi_rtp")
 
 
@@ -19,24 +18,29 @@ class Observation(NamedTuple):
 
 
 def rows(observations: Sequence[Observation]) -> list[tuple[str, ...]]:
-    """One row for each situation and version; what several tests saw alike is said once."""
-    cells: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
+    """One row for each situation, one cell for each version and side; what several tests saw alike is said once."""
+    cells: dict[tuple[str, str, str], dict[str, None]] = {}
     for one in observations:
-        cell = cells.setdefault((one.situation, one.version), {side: {} for side in SIDES})
-        if one.words:
-            cell[one.side][one.words] = None
+        cells.setdefault((one.situation, one.version, one.side), {}).update({one.words: None} if one.words else {})
+    versions = sorted({version for _, version, _ in cells})
+    columns = [(version, side) for version in versions for side in SIDES]
+    seen = {situation for situation, _, _ in cells}
     return [
-        (*key, *("; ".join(cells[key][side]) or "-" for side in SIDES))
-        for key in sorted(cells, key=lambda key: (situations.ORDER.index(key[0]), key[1]))
+        ("what happens", *(f"{version} {side}" for version, side in columns)),
+        *(
+            (situation, *("; ".join(cells.get((situation, *column), ())) or "-" for column in columns))
+            for situation in situations.ORDER
+            if situation in seen
+        ),
     ]
 
 
 def render(observations: Sequence[Observation]) -> str:
     """The table as Markdown, which the README takes as it is."""
-    table = [HEADINGS, *rows(observations)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(HEADINGS))]
+    headings, *table = rows(observations)
+    widths = [max(map(len, column)) for column in zip(headings, *table, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
         return f"| {' | '.join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))} |"
 
-    return "\n".join([line(HEADINGS), line(["-" * width for width in widths]), *map(line, table[1:])])
+    return "\n".join([line(headings), line(["-" * width for width in widths]), *map(line, table)])

@@ -73,10 +73,16 @@ class World(Laboratory):
         )
         self.write_nodes()
 
-    def write_nodes(self, names: Sequence[str] | None = None) -> None:
-        """Write nodes.yaml with these nodes (all by default) in the pool `default`, unless it says so already."""
+    def write_nodes(self, names: Sequence[str] | None = None, **weights: int) -> None:
+        """Write nodes.yaml with these nodes (all by default) in the pool `default`, unless it says so already.
+
+        `weights` are those that differ from 1, or from `node_options`, by name.
+        """
+        options = {name: {**self._node_options.get(name, {})} for name in self.nodes}
+        for name, weight in weights.items():
+            options[name]["weight"] = weight
         entries = [
-            {"name": name, "url": self.nodes[name].url, "weight": 1, "tier": 0, **self._node_options.get(name, {})}
+            {"name": name, "url": self.nodes[name].url, "weight": 1, "tier": 0, **options[name]}
             for name in (self.nodes if names is None else names)
         ]
         settings = {

@@ -1,7 +1,8 @@
 """What Kamailio alone does to a node that an operator disabled with `rtpengine.enable URL 0`: why kemi_rtp exists.
 
-No kemi_rtp here. These tests pass when the fault shows. On versions whose behaviour is known it must show, or not,
-exactly as known; a later version may have mended it, and then the table at the end says so in plain words.
+No kemi_rtp here. These tests pass when the fault shows: the node "comes back", the module sends it calls though nobody
+enabled it. On versions whose behaviour is known it must show, or not, exactly as known; a later version may have mended
+it, and then the table at the end says so in plain words.
 """
 
 from collections.abc import Callable, Iterator
@@ -62,9 +63,9 @@ def conclude(stock: Stock, observe: Observe, *, lost: bool, back: bool, known: t
     """Write down what was seen, and insist on it where it is known; `known`: the versions that have the fault."""
     version = stock.kamailio.line.version()
     if lost and back:
-        observe("the mark is lost, it takes calls")
+        observe("comes back")
     elif lost:
-        observe("the mark is lost, it takes no calls")
+        observe("mark lost, takes no calls")
     else:
         observe("stays out" if version in KNOWN else "mended: stays out")
     assert lost or not back, "it takes calls though the module holds it for permanently disabled"
@@ -85,7 +86,7 @@ def test_the_ping_timer_brings_a_disabled_node_back(stock: Stock, observe: Obser
     stock.nodes["rtp2"].start()
     pass_timer_pings(stock)
     if not stock.has_ping_timer:
-        observe("has no ping timer")
+        observe("no timer")
     back = takes_calls_again(stock) if lost else takes_calls(stock)
     assert stock.is_active("rtp2") is back
     conclude(stock, observe, lost=lost, back=back, known=("6.0.1",))
@@ -126,4 +127,31 @@ def test_an_enable_by_hand_leaves_no_trace_of_the_disable(stock: Stock, observe:
     disable(stock)
     stock.native("enable", stock.nodes["rtp2"].url, 1)
     assert takes_calls(stock)
-    observe("it takes calls, whoever disabled it")
+    observe("comes back")
+
+
+@pytest.mark.situation(situations.DISABLE, "stock")
+def test_a_disable_by_hand_twice_is_one(stock: Stock, observe: Observe) -> None:
+    disable(stock)
+    disable(stock)
+    observe("stays out")
+
+
+@pytest.mark.situation(situations.ALL_AT_ONCE, "stock")
+def test_a_cron_job_and_an_operator_at_once_bring_a_disabled_node_back(stock: Stock, observe: Observe) -> None:
+    """Pings, a node that comes and goes, `rtpengine.reload`: what test_drift.py does, but for the native enables."""
+    load = stock.begin("plain", calls=None, rate=30, ring_ms=200, pause_ms=300)
+    disable(stock)
+    since = stock.mark()
+    stock.nodes["rtp2"].stop()
+    stock.native("ping", "all")
+    stock.nodes["rtp2"].start()
+    stock.native("ping", "all")
+    stock.native_reload()
+    back = True
+    try:
+        wait_until(lambda: stock.counts(since)["rtp2"]["offer"] > 0, "rtp2 takes calls")
+    except TimedOutError:
+        back = False
+    load.finish()
+    conclude(stock, observe, lost=not stock.is_permanent("rtp2"), back=back, known=KNOWN)

@@ -1,0 +1,120 @@
+"""Nodes come, go and change their weight at run time: calls that are up stay, new ones follow the file, none fails."""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+
+from tests.lab.calls import Calls
+from tests.lab.kamailio import Line
+from tests.lab.laboratory import CHECKOUT
+from tests.lab.process import wait_until
+from tests.lab.wire import KEMI_RTP
+from tests.lab.world import World
+
+# What the module makes of a reload in the middle of a call.
+pytestmark = pytest.mark.faults(r"\brtpengine \[rtpengine\.c:")
+
+PINGING = CHECKOUT / "tests" / "lab" / "pinging.cfg"
+EVERY = 11.0  # seconds from one reload to the next: the module takes none within 10 s of the last
+
+
+@pytest.fixture(scope="module")
+def module_world(kamailio_line: Line) -> Iterator[World]:
+    """Five daemons, of which nodes.yaml has the first four; the module's own ping timer is on where there is one."""
+    world = World(nodes=5, line=kamailio_line, config=PINGING)
+    world.write_nodes(["rtp1", "rtp2", "rtp3", "rtp4"])
+    with world, world.wiretap():
+        yield world
+
+
+def add(world: World) -> None:
+    """rtp5 takes calls: the module has read its table again."""
+    world.write_nodes()
+    world.command("reload")
+    since = world.mark()
+    wait_until(lambda: world.counts(since)["rtp5"]["offer"] > 0, "rtp5 takes calls")
+
+
+def remove(world: World) -> None:
+    """rtp4 is drained first, and takes no calls from then on."""
+    world.command("drain", "rtp4", "--reason", "leaves")
+    wait_until(lambda: world.shown("rtp4")["calls"] == 0, "rtp4 has no calls left")
+    world.write_nodes(["rtp1", "rtp2", "rtp3", "rtp5"])
+    world.command("reload")
+    since = world.mark()
+    wait_until(lambda: world.counts(since)["rtp5"]["offer"] >= 50, "others take calls")
+    assert world.counts(since)["rtp4"].keys() <= {"ping"}
+
+
+def reweigh(world: World) -> None:
+    """rtp5 has 9 of 11 parts now, and gets more than the others together; before, it had a third."""
+    world.write_nodes(["rtp1", "rtp2", "rtp3", "rtp5"], rtp5=9)
+    world.command("reload")
+    since = world.mark()
+    wait_until(lambda: sum(counts["offer"] for counts in world.counts(since).values()) >= 150, "150 calls")
+    offers = {name: counts["offer"] for name, counts in world.counts(since).items()}
+    assert offers["rtp5"] > offers["rtp1"] + offers["rtp3"], offers
+
+
+def held_calls(world: World) -> tuple[Calls, dict[str, str]]:
+    """Calls that are up, and their nodes by Call-ID."""
+    held = world.begin("held", calls=24, rate=50, timeout=180)
+    held.wait_established()
+    return held, {call_id: next(iter(world.served(call_id))) for call_id in held.call_ids}
+
+
+def assert_re_invites_stay(world: World, held: Calls, homes: dict[str, str]) -> None:
+    since = world.mark()
+    held.reinvite()
+    for call_id, name in homes.items():
+        assert world.served(call_id, since) == {name: ["offer", "answer"]}, call_id
+
+
+@pytest.mark.long
+@pytest.mark.xdist_group("load")  # one after the other, for the machine's sake
+def test_a_reload_every_11_s_under_load_costs_no_call(world: World) -> None:
+    """100 calls a second, and calls that are up for all the time; a disabled node gets nothing."""
+    world.command("disable", "rtp2", "--reason", "NIC swap")
+    assert world.wire is not None
+    disabled = world.wire.mark()
+    world.command("drain", "rtp4", "--reason", "the calls that stay up shall not be on the node that leaves")
+    held, homes = held_calls(world)
+    assert set(homes.values()) == {"rtp1", "rtp3"}
+    world.command("enable", "rtp4")
+    world.wait_routable("rtp4")
+    load = world.begin("plain", calls=None, rate=100, ring_ms=200, pause_ms=300, timeout=180)
+    changes: list[Callable[[World], None]] = [add, remove, reweigh]
+    for change in changes:
+        begun = time.monotonic()
+        change(world)
+        assert_re_invites_stay(world, held, homes)
+        if change is not reweigh:
+            wait_until(partial(has_passed, EVERY, begun), "it is time for the next reload", EVERY + 1)
+    held.hang_up().assert_ok()
+    outcome = load.finish()
+    assert outcome.failed == 0, outcome
+    for call_id, name in homes.items():
+        assert world.served(call_id) == {name: ["offer", "answer"] * 4 + ["delete"]}, call_id
+    assert world.wire.counts("rtp2", disabled, KEMI_RTP) == {}
+
+
+@pytest.mark.xfail(reason="a node that leaves nodes.yaml is gone at once: its calls move at their next offer")
+def test_calls_on_a_removed_node_stay_on_it_to_their_end(world: World) -> None:
+    """It drains: re-INVITE, BYE and the delete reach it."""
+    world.write_nodes()
+    world.command("reload")
+    world.wait_routable(*world.nodes)
+    held, homes = held_calls(world)
+    assert "rtp4" in homes.values()
+    world.write_nodes(["rtp1", "rtp2", "rtp3", "rtp5"])
+    world.command("reload")
+    assert_re_invites_stay(world, held, homes)
+    held.hang_up().assert_ok()
+    for call_id, name in homes.items():
+        assert world.served(call_id) == {name: ["offer", "answer"] * 2 + ["delete"]}, call_id
+
+
+def has_passed(seconds: float, since: float) -> bool:
+    return time.monotonic() - since >= seconds
