@@ -38,10 +38,9 @@ from .laboratory import CHECKOUT, Mark
 from .people import DISABLED, DRAINING, ENABLED, Decision, People, Place, at, decide, read
 from .process import TimedOutError, wait_until
 from .wire import KEMI_RTP
-from .world import SETTINGS, World
+from .world import PINGING, SETTINGS, World
 
 NODES = 4
-PINGING = CHECKOUT / "tests" / "lab" / "pinging.cfg"  # the module's own ping timer is on, at its shortest
 COMMANDS = {"disable": DISABLED, "drain": DRAINING, "enable": ENABLED}
 FAULTY = ("version: 1\nnodes: [", "version: 1\nnodes:\n  rtp1: {state: disbled}\n", "", None)
 # How often each step is taken, in relation to the others.

