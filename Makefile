@@ -50,7 +50,7 @@ demo: setup
 run: setup
 	$(BIN)/python -m tests.lab.run --line $(LINE)
 
-test: setup lint types unit contract real
+test: setup lint types unit walk contract real
 
 lint: setup
 	$(BIN)/ruff check
@@ -67,10 +67,9 @@ contract: lines
 
 # On all lines side by side, or on the one that LINE names
 real: lines
-	$(BIN)/python -m pytest tests/real $(ONLY) -n 3 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest tests/real $(ONLY) -n 2 --dist loadgroup --no-loadscope-reorder
 
-# A long random walk on the stub. Not part of `make test` yet: it still finds a ping to a disabled node when somebody
-# reloads the module by hand within a tick of the disable, before the module's table has the node as disabled.
+# A long random walk on the stub
 walk: setup
 	$(BIN)/python -m pytest tests/walk
 

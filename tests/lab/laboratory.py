@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -113,6 +113,15 @@ class Laboratory:
         """What the nodes were asked for one call: `{"rtp2": ["offer", "answer", "delete"]}`, others left out."""
         commands = {name: node.commands_of(call_id, (since or {}).get(name, 0)) for name, node in self.nodes.items()}
         return {name: asked for name, asked in commands.items() if asked}
+
+    def wait_deleted(self, call_ids: Iterable[str]) -> None:
+        """Wait until a delete for each of these calls has come: it may come a moment after the call's end."""
+        for call_id in call_ids:
+
+            def is_deleted(call_id: str = call_id) -> bool:
+                return any("delete" in asked for asked in self.served(call_id).values())
+
+            wait_until(is_deleted, f"delete of {call_id}")
 
     def wait_for_pings(self, *names: str, number: int = 2, timeout: float = 15.0) -> None:
         """Wait until each of these nodes has been pinged so many times from now on: timer ticks have passed."""

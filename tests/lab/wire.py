@@ -29,6 +29,8 @@ KEMI_RTP = "kemi_rtp"  # everything else: its pings, and all that it has the mod
 
 # A cookie, then a dictionary (rtpengine, docs/ng_control_protocol.md).
 _COMMAND = re.compile(rb"([^ ]+) d.*?7:command(\d+):(\w+)", re.DOTALL)
+# The module's cookies are server id, process id and number; those of kemi_rtp's own prober have two parts.
+_COOKIE = re.compile(r"\d+_(\d+)_\d+")
 _TIMERS = ("timer", "slow timer", "secondary timer")
 _RPC = "JSONRPCS DATAGRAM"
 
@@ -146,9 +148,12 @@ class Wire:
             return  # came before the filter was in place
         found = _COMMAND.match(packet, header + 8)
         cookie, command = (found[1].decode(), found[3][: int(found[2])].decode()) if found else ("", "unknown")
-        if not Path(f"/proc/{self._owners.get(source)}").exists():
-            self._find_owners()
-        pid = self._owners.get(source)
+        if of_module := _COOKIE.fullmatch(cookie):  # its socket may have been closed meanwhile
+            pid: int | None = int(of_module[1])
+        else:
+            if not Path(f"/proc/{self._owners.get(source)}").exists():
+                self._find_owners()
+            pid = self._owners.get(source)
         self._packets.append(_Packet(self._nodes[target], command, cookie, pid, self._during_rpc))
 
     def _find_owners(self) -> None:

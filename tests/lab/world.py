@@ -147,5 +147,4 @@ def pinging_world(line: Line, nodes: int) -> World:
 
     Tests that load it are about nodes that are well: none must be taken for dead because the machine is busy.
     """
-    patience = {"probe_timeout": 1.0, "probe_failures": 10}
-    return World(nodes=nodes, line=line, config=PINGING, settings=patience, env={"KEMI_RTP_TIMEOUT_MS": "2000"})
+    return World(nodes=nodes, line=line, config=PINGING, settings={"probe_timeout": 1.0, "probe_failures": 10})

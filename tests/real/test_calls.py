@@ -1,7 +1,5 @@
 """Calls of every shape, with their media on one node from the first offer to the delete."""
 
-from functools import partial
-
 import pytest
 
 from tests.lab.calls import Outcome
@@ -12,14 +10,9 @@ from tests.lab.world import World
 def assert_on_one_node(world: World, outcome: Outcome, expected: list[str]) -> None:
     """Every call went well, and exactly one node was asked exactly this for it."""
     outcome.assert_ok()
+    world.wait_deleted(outcome.call_ids)
     for call_id in outcome.call_ids:
-        # The caller's last reply may come a moment before the delete.
-        wait_until(partial(is_deleted, world, call_id), f"delete of {call_id}")
         assert list(world.served(call_id).values()) == [expected], f"{call_id}: {world.served(call_id)}"
-
-
-def is_deleted(world: World, call_id: str) -> bool:
-    return any("delete" in asked for asked in world.served(call_id).values())
 
 
 def test_a_plain_call_has_its_media_on_one_node(world: World) -> None:

@@ -126,6 +126,7 @@ def test_a_call_whose_node_is_disabled_moves_at_its_next_offer(world: World) -> 
     calls.reinvite()
     calls.hang_up().assert_ok()
     assert world.counts(since)["rtp2"] == {}
+    world.wait_deleted(on_rtp2)
     for call_id in on_rtp2:
         assert list(world.served(call_id, since).values()) == [["offer", "answer", "delete"]], call_id
 
@@ -143,6 +144,7 @@ def test_a_draining_node_serves_its_calls_and_takes_no_new_ones(world: World) ->
     wait_until(lambda: world.shown("rtp2")["calls"] == len(on_rtp2), "show counts the calls of the draining node")
     calls.reinvite()
     calls.hang_up().assert_ok()
+    world.wait_deleted(on_rtp2)
     for call_id in on_rtp2:
         assert world.served(call_id, since) == {"rtp2": ["offer", "answer", "delete"]}, call_id
     wait_until(lambda: world.shown("rtp2")["calls"] == 0, "the draining node has no calls left")

@@ -217,7 +217,7 @@ def test_a_disabled_node_gets_nothing_of_ours_through_a_reload(world: World, obs
 def test_a_cron_job_and_an_operator_at_once(world: World, observe: Observe) -> None:
     """`rtpengine.reload` every 11 s, pings, native enables and disables, a node that comes and goes: no call fails."""
     since = disable(world)
-    load = world.begin("plain", calls=None, rate=100, ring_ms=300, pause_ms=1000)
+    load = world.begin("plain", calls=None, rate=100, ring_ms=200, pause_ms=300)
     actions = cycle([ping, enable, stop, ping, enable, disable_again, ping, start])
     reloads = 0
     while reloads < 2:

@@ -22,6 +22,7 @@ def module_world(kamailio_line: Line) -> Iterator[World]:
 def test_calls_are_relayed(world: World, kind: str) -> None:
     outcome = world.call(kind, calls=3)
     outcome.assert_ok()
+    world.wait_deleted(outcome.call_ids)
     for call_id in outcome.call_ids:
         assert list(world.served(call_id).values()) == [["offer", "answer", "delete"]], call_id
 
@@ -32,6 +33,7 @@ def test_a_call_stays_on_its_node_through_a_restart(world: World) -> None:
     world.kamailio.restart()
     calls.reinvite()
     calls.hang_up().assert_ok()
+    world.wait_deleted(calls.call_ids)
     for call_id in calls.call_ids:
         assert list(world.served(call_id).values()) == [["offer", "answer"] * 2 + ["delete"]], call_id
 

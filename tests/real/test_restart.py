@@ -40,6 +40,7 @@ def test_calls_stay_on_their_node(world: World, happening: Callable[[World], Non
     happening(world)
     calls.reinvite()
     calls.hang_up().assert_ok()
+    world.wait_deleted(calls.call_ids)
     for call_id, name in nodes.items():
         assert world.served(call_id, since) == {name: ["offer", "answer", "delete"]}, call_id
 
@@ -50,6 +51,7 @@ def test_a_bye_after_a_restart_ends_the_media(world: World) -> None:
     calls.wait_established()
     world.kamailio.restart()
     calls.hang_up().assert_ok()
+    world.wait_deleted(calls.call_ids)
     for call_id in calls.call_ids:
         assert list(world.served(call_id).values()) == [["offer", "answer", "delete"]], call_id
 
