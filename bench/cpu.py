@@ -19,7 +19,7 @@ BUDGET = 1.03
 
 
 def run(run: Run) -> Result:
-    rounds, calls, rate = (2, 150, 150.0) if run.quick else (6, 600, 200.0)
+    rounds, calls, rate = (2, 200, 200.0) if run.quick else (6, 600, 200.0)
     with workshop() as folder, Fleet(folder / "fleet", crowd=True) as fleet, ExitStack() as stack:
         compared: dict[str, Setup] = {
             "native cfg": setups.native(folder / "native", fleet.nodes),
