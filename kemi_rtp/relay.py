@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import KSR
@@ -19,11 +20,15 @@ ROUTE_PARAMETER = "kr"
 MAX_NODES = 3
 """Nodes that one offer is tried on at most."""
 SLOW_MS = 20
-"""Milliseconds without an answer to any of those that wait, after which a node is slow."""
+"""Milliseconds without an answer to any of those that wait, after which a node is left for a backup."""
+AT_ONCE = -1
 PROMPT_MS = 5
-"""The same for a delete, which loses nothing by waiting: deletes must not take the last workers from a proxy."""
+"""The same where leaving the node costs nothing: for a delete, which can wait, and for an offer that another node of
+the tier can take. Whatever waits for a frozen node needlessly is a worker less for all other calls."""
 NO_LIMIT = 1 << 31
 """Processes that may wait for a slow node at a time, when there is nothing better to do than to wait."""
+MAX_BOUND = 2
+"""Processes that may wait, for the calls that are on it, for a node that answers nobody: the others serve the rest."""
 MAX_REFUSALS = 2
 """Nodes that may refuse an offer before the fault is taken to be the offer's own."""
 
@@ -33,6 +38,8 @@ _ROUTE = f"$(route_uri{{uri.param,{ROUTE_PARAMETER}}})"
 
 Permission = Callable[[Standing, int], bool]
 """Whether a command may be sent to a node of this standing that so many processes wait for, this one included."""
+Patience = Callable[[Standing], int]
+"""Milliseconds without an answer to anybody, after which a node of this standing is left if enough wait for it."""
 Command = Callable[[Node, str], Reply]
 
 
@@ -98,10 +105,11 @@ class Relay:
                     break
             attempt.tried |= {node.set_id}
             if node is bound:
-                reply, _ = self._send(module.offer, node.set_id, flags)
+                reply, _ = self._send(module.offer, node.set_id, flags, _serves, MAX_BOUND, _patience_for_calls)
             else:
                 limit = NO_LIMIT if attempt.patient else view.settings.max_waiting
-                reply, _ = self._send(module.offer, node.set_id, flags, _takes_new_call, limit)
+                patience = partial(attempt.patience, view, node)
+                reply, _ = self._send(module.offer, node.set_id, flags, _takes_new_call, limit, patience)
             if reply is Reply.DONE:
                 self._bind(call_id, node, before, initial=initial)
                 if attempt.refused_by:
@@ -141,12 +149,13 @@ class Relay:
     def answer(self, flags: str = "") -> Outcome:
         """Pass the SDP answer in the current message to the node that has the offer.
 
-        When that node is disabled or down, nothing is sent and the SDP stays as it is.
+        When that node is disabled or down, or keeps enough workers waiting in vain, nothing is sent and the SDP stays
+        as it is.
         """
         call_id = _call_id()
         before = self._state.binding(call_id)
         set_id = before if before is not None else _set_from_route()
-        reply, node = self._send(module.answer, set_id, flags)
+        reply, node = self._send(module.answer, set_id, flags, _serves, MAX_BOUND, _patience_for_calls)
         if node is None or reply is Reply.WITHDRAWN:
             return Outcome(503, "the node that has the offer is out of service")
         if reply is Reply.DONE:
@@ -164,7 +173,7 @@ class Relay:
         call_id = _call_id()
         before = self._state.unbind(call_id)
         set_id = before if before is not None else _set_from_route()
-        reply, node = self._send(module.delete, set_id, flags, limit=1, patience=PROMPT_MS)
+        reply, node = self._send(module.delete, set_id, flags, _serves, 1, _patience_for_deletes)
         if node is None:
             return NOTHING_DUE
         if reply is not Reply.DONE:
@@ -233,15 +242,15 @@ class Relay:
         command: Command,
         set_id: int | None,
         flags: str,
-        permitted: Permission = _serves,
-        limit: int = NO_LIMIT,
-        patience: int = SLOW_MS,
+        permitted: Permission,
+        limit: int,
+        patience: Patience,
     ) -> tuple[Reply, Node | None]:
         """Send one command to the node of a set, if it is permitted at the last moment before.
 
-        No more than `limit` processes wait for a node that is slow, or that has answered nobody for `patience`
-        milliseconds. A node that answers late gets new calls only when no other can take them, until its pings are
-        answered in time. Returns the node as well, None when there is no such set in nodes.yaml any more.
+        No more than `limit` processes wait for a node that has answered nobody for longer than their `patience`. A node
+        that answers late gets new calls only when no other can take them, until its pings are answered in time. Returns
+        the node as well, None when there is no such set in nodes.yaml any more.
         """
         if set_id is None:
             return Reply.WITHDRAWN, None
@@ -254,8 +263,8 @@ class Relay:
             node, standing = found
             if not permitted(standing, waiting):
                 return reply, node
-            # Busy is no reason by itself to leave a node, and even its tier: only when it is slow, too.
-            if waiting > limit and (standing.slow or self._state.silent_for(set_id) > patience):
+            # Busy is no reason by itself to leave a node, and even its tier: only when it answers nobody, too.
+            if waiting > limit and self._state.silent_for(set_id) > patience(standing):
                 return Reply.BUSY, node
             began = time.monotonic()
             reply = command(node, flags)
@@ -287,6 +296,22 @@ class _Attempt:
     full: frozenset[int] = frozenset()
     refused_by: tuple[Node, ...] = ()
     patient = False
+
+    def patience(self, view: View, node: Node, standing: Standing) -> int:
+        """A node is left sooner for another one of its tier than for a backup."""
+        if standing.slow:
+            return AT_ONCE
+        other = view.choose(node.pool, "", self.tried | self.busy | self.full)
+        return PROMPT_MS if other is not None and other.tier == node.tier else SLOW_MS
+
+
+def _patience_for_calls(standing: Standing) -> int:
+    """What is lost with a command for a call that is on a node is the call's media."""
+    return LATE_MS
+
+
+def _patience_for_deletes(standing: Standing) -> int:
+    return AT_ONCE if standing.slow else PROMPT_MS
 
 
 def _call_id() -> str:

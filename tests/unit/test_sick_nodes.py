@@ -132,11 +132,26 @@ def test_a_node_that_enough_workers_wait_for_is_avoided_by_new_calls(site: Site)
     assert standing(site, busy) == (True, "")
 
 
-def test_a_busy_node_that_answers_keeps_its_new_calls(site: Site) -> None:
+@pytest.mark.parametrize(("tier", "stays"), [(0, False), (1, True)])
+def test_a_busy_node_is_left_sooner_for_one_of_its_tier_than_for_a_backup(
+    site: Site, mocker: MockerFixture, tier: int, stays: bool
+) -> None:
+    first, second, _ = THREE["default"]
+    site.write_nodes({"default": [first, {**second, "tier": tier}]})
+    worker = site.start()
+    call_id = next(f"c{n}" for n in range(100) if chosen(site, f"c{n}") == "rtp1")
+    wait_for(site, "rtp1", 1)
+    mocker.patch.object(SharedState, "silent_for", return_value=PROMPT_MS + 1)
+    site.call(worker, call_id)
+    assert site.serving(call_id) == (["rtp1"] if stays else ["rtp2"])
+
+
+def test_a_busy_node_that_answers_keeps_its_new_calls(site: Site, mocker: MockerFixture) -> None:
     """Load alone must not send calls to a backup tier."""
     worker = site.start()
     busy = chosen(site, "c1")
-    wait_for(site, busy, 5, answered_ms_ago=0)
+    wait_for(site, busy, 5)
+    mocker.patch.object(SharedState, "silent_for", return_value=0)
     site.call(worker, "c1")
     assert site.serving("c1") == [busy]
 
