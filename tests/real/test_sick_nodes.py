@@ -59,8 +59,8 @@ def freeze(world: World) -> None:
 def freeze_and_kill(world: World) -> None:
     """As a watchdog does: a worker waits for the node when it dies, and asks once more, which is refused."""
     with world.wiretap() as wire:
-        world.nodes["rtp2"].freeze()
         since = wire.mark()
+        world.nodes["rtp2"].freeze()
         wait_until(lambda: wire.counts("rtp2", since).keys() - {"ping"}, "a worker waits for rtp2", interval=0.005)
         world.nodes["rtp2"].kill()
 
