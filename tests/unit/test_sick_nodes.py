@@ -12,12 +12,12 @@ from pytest_mock import MockerFixture
 
 import KSR
 from kemi_rtp import shared
-from kemi_rtp.relay import PROMPT_MS, SLOW_MS
+from kemi_rtp.relay import MAX_BOUND, PROMPT_MS, SLOW_MS
 from kemi_rtp.routes import Routes
 from kemi_rtp.state import MAX_DELETES, SharedState
 from kemi_rtp.supervisor import NodeChange
 from kemi_rtp.times import utc_now
-from kemi_rtp.view import STALE_AFTER
+from kemi_rtp.view import LATE_MS, STALE_AFTER
 from KSR.testing import Routed, SipMessage, State, Worker
 
 from .site import THREE, Site
@@ -178,12 +178,31 @@ def test_a_slow_node_holds_no_worker_for_a_delete_but_gets_its_answers(site: Sit
     worker = site.start()
     invite, routed = site.call(worker, "c1")
     (name,) = site.serving("c1")
-    wait_for(site, name, 2)
+    wait_for(site, name, MAX_BOUND - 1)
     site.answer(worker, routed.request)
     wait_for(site, name, 2)
     assert bye(site, worker, invite, routed).request.method == "BYE"
     commands = [command.command for command in site.daemon(name).log if command.call_id == "c1"]
     assert commands == ["offer", "answer"]
+
+
+def test_answers_for_a_frozen_node_do_not_take_the_last_workers(site: Site) -> None:
+    """Its calls have no media anyway, and the proxy has others."""
+    worker = site.start()
+    _, routed = site.call(worker, "c1")
+    (name,) = site.serving("c1")
+    wait_for(site, name, MAX_BOUND, answered_ms_ago=LATE_MS + 1)
+    assert len(site.answer(worker, routed.request).sent) == 1
+    assert [command.command for command in site.daemon(name).log if command.call_id == "c1"] == ["offer"]
+
+
+def test_a_reoffer_for_a_frozen_node_goes_to_another(site: Site) -> None:
+    worker = site.start()
+    site.tick()
+    invite, routed, name = established(site, worker)
+    wait_for(site, name, MAX_BOUND, answered_ms_ago=LATE_MS + 1)
+    worker.request(site.ksr.in_dialog("INVITE", invite, routed.request, sdp=True, cseq=7))
+    assert len(site.serving("c1")) == 2
 
 
 def test_a_delete_is_the_first_to_leave_a_busy_node_alone(site: Site, mocker: MockerFixture) -> None:
