@@ -29,8 +29,9 @@ KEMI_RTP = "kemi_rtp"  # everything else: its pings, and all that it has the mod
 
 # A cookie, then a dictionary (rtpengine, docs/ng_control_protocol.md).
 _COMMAND = re.compile(rb"([^ ]+) d.*?7:command(\d+):(\w+)", re.DOTALL)
-# The module's cookies are server id, process id and number; those of kemi_rtp's own prober have two parts.
-_COOKIE = re.compile(r"\d+_(\d+)_\d+")
+# The module's cookies are server id, a number of the process (5.6 and 6.0: its id), and one that counts; those of
+# kemi_rtp's own prober have two parts.
+_COOKIE = re.compile(r"(\d+_\d+)_\d+")
 _TIMERS = ("timer", "slow timer", "secondary timer")
 _RPC = "JSONRPCS DATAGRAM"
 
@@ -70,6 +71,7 @@ class Wire:
         self._processes = processes
         self._packets: list[_Packet] = []
         self._owners: dict[int, int] = {}  # process id by source port
+        self._by_cookie: dict[str, int] = {}  # process id by the first two parts of its cookies
         self._during_rpc = False
         # Gets a copy of each UDP packet at the moment it is delivered, whether or not somebody listens on the port.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
@@ -148,12 +150,14 @@ class Wire:
             return  # came before the filter was in place
         found = _COMMAND.match(packet, header + 8)
         cookie, command = (found[1].decode(), found[3][: int(found[2])].decode()) if found else ("", "unknown")
-        if of_module := _COOKIE.fullmatch(cookie):  # its socket may have been closed meanwhile
-            pid: int | None = int(of_module[1])
-        else:
-            if not Path(f"/proc/{self._owners.get(source)}").exists():
-                self._find_owners()
-            pid = self._owners.get(source)
+        if not Path(f"/proc/{self._owners.get(source)}").exists():
+            self._find_owners()
+        pid = self._owners.get(source)
+        if of_module := _COOKIE.fullmatch(cookie):
+            if pid is None:  # its socket has been closed meanwhile; earlier ones told whose cookies these are
+                pid = self._by_cookie.get(of_module[1])
+            else:
+                self._by_cookie[of_module[1]] = pid
         self._packets.append(_Packet(self._nodes[target], command, cookie, pid, self._during_rpc))
 
     def _find_owners(self) -> None:

@@ -92,12 +92,15 @@ def pass_rounds(world: World, number: int = 2) -> None:
 def assert_mark_is_back(world: World) -> None:
     """The module holds rtp2 for permanently disabled again, within two ticks from now.
 
-    The ticks are counted before each look: this process may be late, but the mark must not.
+    The ticks are counted before each look: this process may be late, but the mark must not. While the node is down the
+    timer of 6.0.1 takes the mark away each second; once kemi_rtp has said that it is fought, it repairs more slowly.
     """
     since = wire_of(world).mark()
     while True:
         passed = rounds(world, since)
         if world.is_permanent("rtp2"):
+            return
+        if "rtp2 has drifted" in world.kamailio.log().rpartition(" nodes; ")[2]:  # since the last start
             return
         assert passed <= 2, f"not after {passed} ticks: {world.native_state('rtp2')}"
 
@@ -200,9 +203,7 @@ def test_a_disabled_node_gets_nothing_of_ours_through_a_reload(world: World, obs
     world.native_reload()
     ping(world)
     enable(world)
-    # While it is down the timer of 6.0.1 takes the mark away each second, which is repaired more slowly after a while.
-    if state == "up":
-        assert_mark_is_back(world)
+    assert_mark_is_back(world)
     assert_calls_avoid(world, since)
     if state == "down":
         world.nodes["rtp2"].start()
