@@ -6,6 +6,7 @@ its imports, and rich alone takes as long as all the rest of `disable`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -242,7 +243,7 @@ def set_state(
             raise click.UsageError(f"{name} {value!r} must be one line of text without control characters")
     try:
         with site.registry.exclusive() as transaction:
-            known = find_node(site.config, transaction.entries, node)
+            known = find_node(site, transaction.entries, node)
             entry = Entry(known.name, state, reason, who, now, end, known.url)
             if not store(transaction, site.config, known, entry):
                 raise SystemExit(DONE)
@@ -337,16 +338,23 @@ def wait_until_marked(rpc: Rpc, node: Node) -> bool:
     return wait_until(lambda: shared.decode_rows(rpc.get(shared.ROWS)).get(node.url) == "disabled", timeout=2)
 
 
-def find_node(config: Config, entries: Mapping[str, Entry], name_or_url: str) -> Node:
-    """The node meant; also one that only the registry still knows. Ends the command with the nearest matches."""
-    known = nodes.find(config.nodes, name_or_url)
+def find_node(site: Site, entries: Mapping[str, Entry], name_or_url: str) -> Node:
+    """The node meant; also one that only the registry still knows, or that has left nodes.yaml and still has calls.
+
+    Ends the command with the nearest matches.
+    """
+    known = nodes.find(site.config.nodes, name_or_url)
     if known is not None:
         return known
     for entry in entries.values():
         if name_or_url in (entry.node, entry.url):
             return Node(entry.node, entry.url or entry.node, "", 0, 0, 0)
-    names = dict.fromkeys([text for node in config.nodes for text in (node.name, node.url)] + list(entries))
-    hint = nearest(name_or_url, names) or f" (nodes: {', '.join(node.name for node in config.nodes)})"
+    with contextlib.suppress(NotReachable), site.rpc() as rpc:
+        leaving = nodes.find(shared.decode_config(rpc.get(shared.CONFIG)).nodes, name_or_url)
+        if leaving is not None:
+            return leaving
+    names = dict.fromkeys([text for node in site.config.nodes for text in (node.name, node.url)] + list(entries))
+    hint = nearest(name_or_url, names) or f" (nodes: {', '.join(node.name for node in site.config.nodes)})"
     raise click.UsageError(f"there is no node {name_or_url!r}{hint}")
 
 

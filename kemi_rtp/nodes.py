@@ -14,7 +14,7 @@ import ipaddress
 import re
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from kemi_rtp.documents import Document, Section, integer, text
@@ -31,7 +31,8 @@ MAX_SET_ID = 0x7FFFFFFF
 class Node:
     """One rtpengine control socket.
 
-    `url` is the NG control address as the rtpengine module writes it; `weight` the share of calls within its tier
+    `url` is the NG control address as the rtpengine module writes it; `pool` is empty when the node has left nodes.yaml
+    and serves its calls to their end; `weight` the share of calls within its tier
     (0: only when no other node of the tier can take the call); `tier` the order of preference, 0 first;
     `set_id` the rtpengine module's set that holds this node and no other; `max_calls` the calls that it has at most
     (0: no limit).
@@ -77,10 +78,20 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What nodes.yaml says: its nodes in the order of the file, and its settings."""
+    """What nodes.yaml says: its nodes in the order of the file, and its settings; in force, with nodes that leave."""
 
     nodes: tuple[Node, ...]
     settings: Settings
+
+    def as_in_file(self) -> Config:
+        """Without the nodes that have left the file."""
+        return replace(self, nodes=tuple(node for node in self.nodes if node.pool))
+
+    def with_leaving(self, nodes: Iterable[Node]) -> Config:
+        """With nodes that have left the file, as far as their places are not taken."""
+        urls, sets = {node.url for node in self.nodes}, {node.set_id for node in self.nodes}
+        leaving = [replace(n, pool="") for n in nodes if n.url not in urls and n.set_id not in sets]
+        return replace(self, nodes=(*self.nodes, *leaving))
 
 
 def load(path: Path) -> Config:

@@ -51,7 +51,7 @@ def report_from_kamailio(rpc: Rpc, config: Config, registry: Registry) -> Report
         row = rows.get(node.url, "missing") if rows else None
         report.lines.append(_line(node, standing, int(calls) if calls is not None else None, row))
     in_force = [node for node, _ in view]
-    if set(in_force) != set(config.nodes):
+    if {node for node in in_force if node.pool} != set(config.nodes):
         report.notes.append("nodes.yaml on disk is not what is in force: see Kamailio's log, or run kemi-rtp reload")
     _add_orphans(report, entries, in_force)
     return report

@@ -153,6 +153,7 @@ class Supervisor:
         self._duty("cooling", 0, self._end_cooling)
         self._duty("deletes", 0, lambda: self._deleter.send(self._config.settings))
         self._duty("calls", 1.0, self._state.correct_calls)
+        self._duty("leaving", 1.0, self._let_go)
         self._duty("waiting", 1.0, self._correct_waiting)
         self._duty("events", 0, self._tell_changes)
 
@@ -193,7 +194,7 @@ class Supervisor:
     def _load_nodes(self) -> str:
         """Take nodes.yaml over; says what changes. Raises DocumentError, and then nothing does."""
         content = read_text(self._nodes_path)
-        old, new = self._config, nodes.parse(content, self._nodes_path)
+        old, new = self._config.as_in_file(), nodes.parse(content, self._nodes_path)
         try:
             last_good.keep(self._nodes_path, content, self._state_dir)
         except OSError as error:
@@ -209,15 +210,32 @@ class Supervisor:
         """Publish the nodes that were taken over last, once the module has them all: no call must meet one it lacks."""
         if self._staged is None:
             return
-        if not self._reconciler.provide(self._staged):
+        # Calls stay where they are: a node that is taken out of the file serves its own to their end.
+        leaving = [node for node in self._config.nodes if self._state.calls(node)]
+        config = self._staged.with_leaving(leaving)
+        if not self._reconciler.provide(config):
             return
         # Under the registry's lock, with what it holds now: a command may have published more than was picked up here.
         with contextlib.suppress(RegistryBusyError), Registry(self._state_dir).exclusive(timeout=0) as transaction:
-            self._config, self._staged = self._staged, None
-            self._state.put_config(self._config)
-            self._state.put_admin(transaction.entries.values(), self._config.nodes)
+            in_file, self._staged = self._staged, None
+            self._config = config
+            self._state.put_config(config)
+            self._state.put_admin(transaction.entries.values(), config.nodes)
             self._state.touch()
-            log(KSR.notice, f"{len(self._config.nodes)} nodes are in force")
+            left = [f"{node.name} serves its last calls" for node in config.nodes if not node.pool]
+            log(KSR.notice, "; ".join([f"{len(in_file.nodes)} nodes are in force", *left]))
+
+    def _let_go(self) -> None:
+        """Forget nodes that have left nodes.yaml and have served their last call."""
+        idle = [node for node in self._config.nodes if not node.pool and not self._state.calls(node)]
+        if idle:
+            self._state.correct_calls()
+        gone = [node for node in idle if not self._state.calls(node)]
+        if gone:
+            self._config = replace(self._config, nodes=tuple(node for node in self._config.nodes if node not in gone))
+            self._state.put_config(self._config)
+            self._state.touch()
+            log(KSR.notice, f"gone with their last call: {', '.join(node.name for node in gone)}")
 
     def _serve_reload(self) -> None:
         """Answer a request of `kemi-rtp reload`, when all that it asks for is in force or refused."""

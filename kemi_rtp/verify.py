@@ -52,7 +52,8 @@ def compare(rpc: Rpc, view: View, config: Config, registry: Registry) -> Finding
         findings.differences.append(
             Difference("", "registry.yaml", "unreadable", "registry.yaml.good", "in force", loaded.problem)
         )
-    in_force = {node.name: (node, standing) for node, standing in view}
+    in_force = {node.name: (node, standing) for node, standing in view if node.pool}
+    findings.notes += [f"{node.name} {standing.reason}" for node, standing in view if not node.pool]
     findings.differences += _nodes(config, in_force)
     decided = dict(matching_each(loaded.entries, [node for node, _ in view]))
     for node, standing in view:

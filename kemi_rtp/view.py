@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -186,12 +186,16 @@ def standing_of(get: Get, node: Node, now: datetime, *, stale: bool = False) -> 
     health = get(shared.health_key(node.url))
     cooling = get(shared.cool_key(node.url))
     slow = get(shared.slow_key(node.url))
-    if not entries and not cooling and not slow and health == _UP:  # as it is with nearly all of a thousand nodes
+    if health == _UP and node.pool and not entries and not cooling and not slow:  # as with most of a thousand nodes
         return _IN_SERVICE
     state, cause = decode_health(health)
     if stale and state is Health.DOWN:
         state, cause = Health.UNKNOWN, ""
-    return derive(entries, state, cause, now, str(cooling or ""), "" if stale else str(slow or ""))
+    standing = derive(entries, state, cause, now, str(cooling or ""), "" if stale else str(slow or ""))
+    if not node.pool:
+        reason = "; ".join(filter(None, ("has left nodes.yaml, serves its calls to their end", standing.reason)))
+        standing = replace(standing, routable=False, last_resort=False, reason=reason)
+    return standing
 
 
 AWAITED = "no answer yet since it came into service"

@@ -101,7 +101,6 @@ def test_a_reload_every_11_s_under_load_costs_no_call(world: World) -> None:
 
 
 @pytest.mark.only_on("5.6")  # a matter of kemi_rtp alone
-@pytest.mark.xfail(reason="a node that leaves nodes.yaml is gone at once: its calls move at their next offer")
 def test_calls_on_a_removed_node_stay_on_it_to_their_end(world: World) -> None:
     """It drains: re-INVITE, BYE and the delete reach it."""
     world.write_nodes()

@@ -86,6 +86,7 @@ class LongWalk(RuleBasedStateMachine):
         self.configs = [_config(self.nodes)]  # what may be in force
         self.native: dict[str, bool] = {}  # URLs disabled natively and not adopted yet; true: they must be
         self.faulty_registry: str | bytes | None = None
+        self.leaving: list[dict[str, Any]] = []
         self.recent: list[list[Place]] = []  # the nodes that were in force, the latest first
         self.phones: list[Phone] = []
         self.ended: dict[str, set[str]] = {}  # calls that are over: where their deletes may go, at once or later
@@ -123,7 +124,9 @@ class LongWalk(RuleBasedStateMachine):
         if self.nodes_faulty:
             self.site.write(self.site.nodes_path, faulty)
         assert done.exit_code == 0, done.output
-        nodes = [node for node in json.loads(done.stdout)["nodes"] if node["pool"]]
+        lines = json.loads(done.stdout)["nodes"]
+        self.leaving = [node for node in lines if node["pool"] == ""]  # out of nodes.yaml, with calls on them
+        nodes = [node for node in lines if node["pool"]]
         places = [Place(node["name"], node["url"]) for node in nodes]
         self.recent = [places, *(other for other in self.recent if other != places)][:3]
         return nodes
@@ -225,10 +228,11 @@ class LongWalk(RuleBasedStateMachine):
 
     def see_states(self) -> None:
         """Invariant 1, both ways: exactly what people decided. And what they decided is on disk."""
-        for node in self.shown:
+        for node in self.shown + self.leaving:
             allowed = self.people.allowed(Place(node["name"], node["url"]), self.site.now)
             assert node["admin"] in allowed, f"{node['name']} is {node['admin']}, people left it {allowed}"
-            usable = node["admin"] == ENABLED and node["health"] != "down" and "cooling down" not in node["reason"]
+            well = node["health"] != "down" and "cooling down" not in node["reason"]
+            usable = well and node["admin"] == ENABLED and node["pool"] != ""
             assert node["routable"] == usable, node
         if not self.people.is_faulty:
             on_disk = at(read(self.site.registry.path) or {}, self.site.now)
@@ -276,7 +280,8 @@ class LongWalk(RuleBasedStateMachine):
 
     def serves(self, url: str) -> bool:
         """Whether `show` says that the node at this URL serves the calls that are on it."""
-        return any(n["url"] == url and n["admin"] != DISABLED and n["health"] != "down" for n in self.shown)
+        nodes = self.shown + self.leaving
+        return any(n["url"] == url and n["admin"] != DISABLED and n["health"] != "down" for n in nodes)
 
     def alone(self, phone: Phone, command: str, *, silent_ok: bool = False) -> None:
         """Invariant 7: answer or delete of a call went to its node once, and to no other; to none that is out."""
@@ -351,7 +356,9 @@ class LongWalk(RuleBasedStateMachine):
 
     @rule(number=numbers, worker=workers, callee=st.booleans())
     def reinvite(self, number: int, worker: int, callee: bool) -> None:
-        """Invariant 7: a call stays on its node; it moves when that is disabled, down or gone, to one for new calls."""
+        """Invariant 7: a call stays on its node, also on one that leaves nodes.yaml; it moves when that is disabled or
+        down, to one for new calls.
+        """
         phone = self.phone(number, answered=True)
         if not phone:
             return
