@@ -30,6 +30,8 @@ from kemi_rtp.table import write_table
 from kemi_rtp.times import utc_now
 from kemi_rtp.view import Health, Standing, View, derive
 
+LINGER = 2.0
+"""Seconds that a node stays after it has left nodes.yaml, at least: an offer may have been on its way to it."""
 _COUNT_SHARE = 20
 """Counting calls takes at most one part in so many of the timer's time."""
 
@@ -68,6 +70,7 @@ class Supervisor:
         self._prober = self._reconciler.prober
         self._due: dict[str, float] = {}
         self._staged: Config | None = None
+        self._left_at = 0.0
         self._reload_begun: object = None
         self._reload_served: object = None
         self._reload_text = ""
@@ -211,8 +214,7 @@ class Supervisor:
         if self._staged is None:
             return
         # Calls stay where they are: a node that is taken out of the file serves its own to their end.
-        leaving = [node for node in self._config.nodes if self._state.calls(node)]
-        config = self._staged.with_leaving(leaving)
+        config = self._staged.with_leaving(self._config.nodes)
         if not self._reconciler.provide(config):
             return
         # Under the registry's lock, with what it holds now: a command may have published more than was picked up here.
@@ -222,11 +224,15 @@ class Supervisor:
             self._state.put_config(config)
             self._state.put_admin(transaction.entries.values(), config.nodes)
             self._state.touch()
-            left = [f"{node.name} serves its last calls" for node in config.nodes if not node.pool]
-            log(KSR.notice, "; ".join([f"{len(in_file.nodes)} nodes are in force", *left]))
+            self._left_at = time.monotonic()
+            busy = [node.name for node in config.nodes if not node.pool and self._state.calls(node)]
+            told = [f"{name} has left, and serves its calls to their end" for name in busy]
+            log(KSR.notice, "; ".join([f"{len(in_file.nodes)} nodes are in force", *told]))
 
     def _let_go(self) -> None:
         """Forget nodes that have left nodes.yaml and have served their last call."""
+        if time.monotonic() - self._left_at < LINGER:
+            return
         idle = [node for node in self._config.nodes if not node.pool and not self._state.calls(node)]
         if idle:
             self._state.correct_calls()

@@ -160,8 +160,12 @@ class Soak:
 
     def shown(self) -> list[dict[str, Any]]:
         """The nodes in force, as `kemi-rtp show` has them."""
+        return [node for node in self.serving() if node["pool"]]
+
+    def serving(self) -> list[dict[str, Any]]:
+        """These and the nodes that have left nodes.yaml, and serve their calls to the end."""
         with self.good_nodes_file():
-            return [node for node in self.world.show()["nodes"] if node["pool"]]
+            return [node for node in self.world.show()["nodes"] if node["pool"] is not None]
 
     def allowed(self, place: Place) -> set[str]:
         now = time.time()
@@ -275,11 +279,11 @@ class Soak:
                 name = next(name for name, asked in self.world.served(call_id).items() if "answer" in asked)
                 self.homes[call_id] = name, name
             return
-        before = {self.named[node["url"]]: node for node in self.shown()}
+        before = {self.named[node["url"]]: node for node in self.serving()}
         mark = self.world.mark()
         self.held.reinvite()
         self.reinvites += len(self.homes)
-        after = {self.named[node["url"]]: node for node in self.shown()}
+        after = {self.named[node["url"]]: node for node in self.serving()}
         for call_id, (home, named) in self.homes.items():
             served = self.world.served(call_id, mark)
             answered = [name for name, asked in served.items() if "answer" in asked]
@@ -443,7 +447,6 @@ class Soak:
         if what == "add or remove":
             if nodes.pop(name, None) is None:
                 nodes[name] = {"name": name, "url": self.url(name), "weight": 1, "tier": 0}
-            self.struck.nodes.add(name)
         elif name in nodes and what == "rename":
             nodes[name]["name"] = {name: f"node{name}"}.get(nodes[name]["name"], name)
         elif name in nodes:

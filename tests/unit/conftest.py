@@ -17,6 +17,7 @@ def site(ksr: Ksr, tmp_path: Path, mocker: MockerFixture) -> Site:
     mocker.patch("kemi_rtp.deletes.ng.Client", side_effect=lambda: FakeClient(site))
     mocker.patch.object(StubRpc, "site", site, create=True)
     mocker.patch.object(StubRpc, "reachable", True)
+    mocker.patch("kemi_rtp.supervisor.LINGER", 0.0)
     mocker.patch("kemi_rtp.cli.Rpc", StubRpc)
     mocker.patch("kemi_rtp.cli.time", StubTime(site))
     mocker.patch("kemi_rtp.rpc.time", StubTime(site))

@@ -3,7 +3,11 @@
 import json
 
 import pytest
+from pytest_mock import MockerFixture
 
+from kemi_rtp import module
+from kemi_rtp.module import Reply
+from kemi_rtp.nodes import Node
 from KSR.testing import Routed, SipMessage, Worker
 
 from .site import THREE, Site
@@ -35,6 +39,12 @@ def take_out(site: Site, name: str) -> None:
 
 def shown(site: Site) -> dict[str, dict[str, object]]:
     return {node["name"]: node for node in json.loads(site.cli("show", "--json").stdout)["nodes"]}
+
+
+def chosen(site: Site, call_id: str) -> str:
+    node = site.routes(site.ksr.workers[0]).shared.view().choose("default", call_id)
+    assert node is not None
+    return node.name
 
 
 def commands(site: Site, url: str, call_id: str) -> list[str]:
@@ -80,9 +90,31 @@ def test_it_is_gone_with_its_last_call(site: Site, worker: Worker) -> None:
     assert set(shown(site)) == {"rtp1", "rtp2"}
 
 
-def test_without_calls_it_is_gone_at_once(site: Site, worker: Worker) -> None:
+def test_without_calls_it_is_gone_in_a_moment(site: Site, worker: Worker) -> None:
     take_out(site, "rtp3")
     assert set(shown(site)) == {"rtp1", "rtp2"}
+
+
+def test_an_offer_that_was_on_its_way_is_answered_there_too(site: Site, mocker: MockerFixture) -> None:
+    """The node had no call when it was taken out, and has one by now."""
+    worker = site.start()
+    site.tick(12)
+    url = site.node("rtp3").url
+    call_id = next(f"call-{n}" for n in range(100) if chosen(site, f"call-{n}") == "rtp3")
+    offered = module.offer
+
+    def taken_out_meanwhile(node: Node, flags: str) -> Reply:
+        take_out(site, "rtp3")
+        return offered(node, flags)
+
+    mocker.patch("kemi_rtp.supervisor.LINGER", 60.0)
+    mocker.patch("kemi_rtp.relay.module.offer", taken_out_meanwhile)
+    _, routed = site.call(worker, call_id)
+    site.answer(worker, routed.request)
+    assert commands(site, url, call_id) == ["offer", "answer"]
+    mocker.patch("kemi_rtp.supervisor.LINGER", 0.0)
+    site.tick(2)
+    assert "rtp3" in shown(site)
 
 
 def test_it_outlives_further_edits_and_may_come_back(site: Site, worker: Worker) -> None:

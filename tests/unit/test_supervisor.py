@@ -23,7 +23,7 @@ def store(site: Site, *entries: Entry) -> None:
 
 def admin(site: Site) -> dict[str, str]:
     view = site.routes(site.ksr.workers[0]).shared.view()
-    return {node.name: str(standing.admin) for node, standing in view}
+    return {node.name: str(standing.admin) for node, standing in view if node.pool}
 
 
 def names(site: Site) -> list[str]:
