@@ -115,8 +115,9 @@ class Routes:
                 self.media()
                 KSR.tm.t_relay()
             return
-        if KSR.is_ACK() is False and KSR.tmx.t_precheck_trans() > 0:  # a retransmission
-            KSR.tm.t_check_trans()
+        if KSR.is_ACK() is False and KSR.tmx.t_precheck_trans() > 0:
+            # A retransmission of what another worker handles this moment. Nothing of tm may touch it: 6.1.5 takes a
+            # transaction that was not relayed yet for an orphan then, and drops it.
             return
         if KSR.siputils.has_totag() > 0:
             self.in_dialog()

@@ -60,6 +60,17 @@ def test_every_route_that_kamailio_5_asks_for_is_there(site: Site, route: str) -
     assert site.start().run(route).result == 1
 
 
+def test_nothing_of_tm_touches_a_retransmission_of_what_another_worker_handles(
+    site: Site, mocker: MockerFixture
+) -> None:
+    """Kamailio 6.1.5 would drop the other worker's transaction: it has no branch yet while that one waits for a node."""
+    worker = site.start()
+    mocker.patch("KSR.tmx.t_precheck_trans", return_value=1)
+    again = worker.request(site.ksr.invite(call_id="c1"))
+    assert not again.sent
+    assert not [call.name for call in again.calls if call.name.startswith("tm.")]
+
+
 @pytest.mark.parametrize(
     ("method", "too_early"),
     [("OPTIONS", ["tmx.t_precheck_trans"]), ("INVITE", ["tmx.t_precheck_trans", "tm.t_check_trans"])],
