@@ -63,7 +63,7 @@ def test_every_route_that_kamailio_5_asks_for_is_there(site: Site, route: str) -
 def test_nothing_of_tm_touches_a_retransmission_of_what_another_worker_handles(
     site: Site, mocker: MockerFixture
 ) -> None:
-    """Kamailio 6.1.5 would drop the other worker's transaction: it has no branch yet while that one waits for a node."""
+    """Kamailio 6.1.5 would drop that transaction: it has no branch yet while the other worker waits for a node."""
     worker = site.start()
     mocker.patch("KSR.tmx.t_precheck_trans", return_value=1)
     again = worker.request(site.ksr.invite(call_id="c1"))
