@@ -338,7 +338,7 @@ class Soak:
         stored = (read(self.world.state_dir / "registry.yaml") or {}).get(decision.node)
         if stored and stored.until in _around(
             decision
-        ):  # the seconds may have moved on between the plan and the command
+        ):  # seconds have moved on since the plan
             decision = replace(decision, until=stored.until)
         self.people.command(decision, self.places(), time.time())
         name = self.named[decision.url]
