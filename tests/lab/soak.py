@@ -336,9 +336,7 @@ class Soak:
     def decided(self, decision: Decision) -> None:
         """A command has returned: what it decided holds at once."""
         stored = (read(self.world.state_dir / "registry.yaml") or {}).get(decision.node)
-        if stored and stored.until in _around(
-            decision
-        ):  # seconds have moved on since the plan
+        if stored and stored.until in _around(decision):  # seconds have moved on since the plan
             decision = replace(decision, until=stored.until)
         self.people.command(decision, self.places(), time.time())
         name = self.named[decision.url]
