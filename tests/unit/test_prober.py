@@ -1,5 +1,11 @@
 """Health: who is pinged, and what follows from the answers."""
 
+from collections import Counter
+
+import pytest
+from pytest_mock import MockerFixture
+
+from kemi_rtp import module, reconciler
 from KSR.testing import State
 
 from .site import THREE, Site
@@ -125,3 +131,39 @@ def test_a_new_node_is_pinged_at_once(site: Site) -> None:
     site.write_nodes({"default": [*THREE["default"], {"name": "rtp4", "url": "udp:192.0.2.4:2223"}]}, probe_interval=60)
     site.tick(2)
     assert health(site)["rtp4"] == "up"
+
+
+CROWD = [{"name": f"n{number}", "url": f"udp:192.0.2.{number % 200 + 1}:{2000 + number}"} for number in range(300)]
+
+
+@pytest.fixture
+def crowd(site: Site) -> Site:
+    """Three hundred nodes, of which the second half has become silent."""
+    site.write_nodes({"default": CROWD})
+    site.start()
+    site.tick()
+    for node in CROWD[150:]:
+        site.ksr.rtpengine.daemon(node["url"]).state = State.DEAD
+    site.tick(3)
+    return site
+
+
+def test_every_node_is_pinged_in_each_round_however_many_are_silent(crowd: Site) -> None:
+    crowd.pings.clear()
+    crowd.tick(2)
+    assert Counter(crowd.pings) == dict.fromkeys((node["url"] for node in CROWD), 2)
+    up = {node.name: standing.routable for node, standing in crowd.routes(crowd.timer).shared.view()}
+    assert up == {node["name"]: number < 150 for number, node in enumerate(CROWD)}
+
+
+def test_nodes_that_come_back_together_cost_one_table_and_two_looks_at_the_module(
+    crowd: Site, mocker: MockerFixture
+) -> None:
+    for node in CROWD[150:]:
+        crowd.ksr.rtpengine.daemon(node["url"]).state = State.ALIVE
+    tables = mocker.spy(reconciler, "write_table")
+    looks = mocker.spy(module, "rows")
+    crowd.tick(2)
+    assert all(standing.routable for _, standing in crowd.routes(crowd.timer).shared.view())
+    assert tables.call_count == 1
+    assert looks.call_count <= 8  # the two, and a round of comparing at each tick
