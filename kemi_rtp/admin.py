@@ -118,7 +118,8 @@ def decide(entries: Mapping[str, Entry], new: Entry, nodes: Iterable[Node] = ())
     for entry in old:
         for other in nodes:
             if other.name != new.node and other.name not in kept and matching({entry.node: entry}, other):
-                kept[other.name] = replace(entry, node=other.name, url=other.url)
+                then = entry.then and replace(entry.then, node=other.name, url=other.url)
+                kept[other.name] = replace(entry, node=other.name, url=other.url, then=then)
     durable = [base for entry in old if (base := entry if entry.until is None else entry.then) is not None]
     base = max(durable, key=lambda entry: entry.state.strictness, default=None)
     if new.until is not None and base is not None:

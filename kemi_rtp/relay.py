@@ -105,7 +105,7 @@ class Relay:
                     break
             attempt.tried |= {node.set_id}
             if node is bound:
-                reply, _ = self._send(module.offer, node.set_id, flags, _serves, MAX_BOUND, _patience_for_calls)
+                reply, _ = self._send(module.offer, node.set_id, flags, _serves, MAX_BOUND, self._patience(node.set_id))
             else:
                 limit = NO_LIMIT if attempt.patient else view.settings.max_waiting
                 patience = partial(attempt.patience, view, node)
@@ -155,7 +155,7 @@ class Relay:
         call_id = _call_id()
         before = self._state.binding(call_id)
         set_id = before if before is not None else _set_from_route()
-        reply, node = self._send(module.answer, set_id, flags, _serves, MAX_BOUND, _patience_for_calls)
+        reply, node = self._send(module.answer, set_id, flags, _serves, MAX_BOUND, self._patience(set_id))
         if node is None or reply is Reply.WITHDRAWN:
             return Outcome(503, "the node that has the offer is out of service")
         if reply is Reply.DONE:
@@ -278,6 +278,20 @@ class Relay:
         finally:
             self._state.leave(answered=reply in (Reply.DONE, Reply.REFUSED))
 
+    def _patience(self, set_id: int | None) -> Patience:
+        """For the calls that are on a node: what is lost with one of their commands is a call's media.
+
+        So there must be other nodes to serve meanwhile, and none that keeps workers waiting too: where all are silent,
+        it is the module that waits, as its own pings to a node that is dead make it do, while it holds its locks.
+        """
+
+        def patience(standing: Standing) -> int:
+            others = [node for node, other in self._state.view() if other.routable and node.set_id != set_id]
+            alone = bool(others) and not any(self._state.waiting(node) for node in others)
+            return LATE_MS if alone else NO_LIMIT
+
+        return patience
+
     def _failed(self, node: Node, reply: Reply, what: str) -> None:
         """Draw the conclusion from a command that was not done; a refusal or a local error is no verdict on a node."""
         if reply is Reply.SILENT:
@@ -303,11 +317,6 @@ class _Attempt:
             return AT_ONCE
         other = view.choose(node.pool, "", self.tried | self.busy | self.full)
         return PROMPT_MS if other is not None and other.tier == node.tier else SLOW_MS
-
-
-def _patience_for_calls(standing: Standing) -> int:
-    """What is lost with a command for a call that is on a node is the call's media."""
-    return LATE_MS
 
 
 def _patience_for_deletes(standing: Standing) -> int:

@@ -209,6 +209,11 @@ class SharedState:
                 KSR.htable.sht_seti(shared.WAITING, shared.answered_key(set_id), _milliseconds())
         KSR.htable.sht_sets(shared.BUSY, self._process, shared.IDLE)
 
+    def waiting(self, node: Node) -> int:
+        """How many processes are sending to a node."""
+        count = KSR.htable.sht_get(shared.WAITING, shared.waiting_key(node.set_id))
+        return count if isinstance(count, int) else 0
+
     def silent_for(self, set_id: int) -> int:
         """Milliseconds since a node that processes wait for has answered one of them, or since the first began."""
         answered = KSR.htable.sht_get(shared.WAITING, shared.answered_key(set_id))

@@ -72,7 +72,7 @@ def decide(decisions: Decisions, new: Decision, places: Iterable[Place], now: fl
     for decision in old:
         for other in places:
             if other.name != new.node and other.name not in kept and decision.speaks_of(other):
-                then = decision.then and replace(decision.then, node=other.name)
+                then = decision.then and replace(decision.then, node=other.name, url=other.url)
                 kept[other.name] = replace(decision, node=other.name, url=other.url, then=then)
     durable = [base for decision in old if (base := decision if decision.until is None else decision.then)]
     if new.until is not None and durable:

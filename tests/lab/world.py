@@ -7,6 +7,7 @@ with World(nodes=3) as world:
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -109,6 +110,7 @@ class World(Laboratory):
             text=True,
             timeout=timeout,
             cwd=CHECKOUT,
+            env={**os.environ, "KEMI_RTP_STATE_DIR": str(self.state_dir)},  # for when nodes.yaml does not tell it
             check=False,
         )
 

@@ -480,3 +480,18 @@ def test_a_line_that_a_crash_cut_short_is_no_change(change: Change, cut: int) ->
 @pytest.mark.parametrize("line", ["", "[]", "3", "null", "{}", '{"at": 3}', "x", '"text"'])
 def test_a_line_that_is_no_change_is_none(line: str) -> None:
     assert change_from_json(line) is None
+
+
+def test_what_follows_a_decision_is_about_the_node_that_it_is_about() -> None:
+    """Also when the decision goes on for another node, because names and URLs were exchanged."""
+    first, second = (
+        Node("rtp1", "udp:192.0.2.2:2223", "default", 1, 0, 2),
+        Node("rtp2", "udp:192.0.2.1:2223", "default", 1, 0, 1),
+    )
+    then = Entry("rtp1", State.DISABLED, "NIC swap", "alice@lb1", NOW, None, "udp:192.0.2.1:2223")
+    timed = replace(then, state=State.DRAINING, until=NOW + HOUR, then=then)
+    after = decide(
+        {"rtp1": timed}, Entry("rtp2", State.DISABLED, "kernel", "bob@lb1", NOW, None, second.url), [first, second]
+    )
+    assert after["rtp1"].url == first.url
+    assert after["rtp1"].then == replace(then, url=first.url)

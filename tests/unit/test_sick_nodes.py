@@ -196,6 +196,24 @@ def test_answers_for_a_frozen_node_do_not_take_the_last_workers(site: Site) -> N
     assert [command.command for command in site.daemon(name).log if command.call_id == "c1"] == ["offer"]
 
 
+@pytest.mark.parametrize("why", ["another node is silent too", "there is no other node"])
+def test_an_answer_is_sent_all_the_same_when_leaving_the_node_would_free_nobody(site: Site, why: str) -> None:
+    """The module's own pings hold its locks while they wait for a dead node: then all nodes seem silent."""
+    worker = site.start()
+    site.tick()
+    _, routed = site.call(worker, "c1")
+    (name,) = site.serving("c1")
+    others = [other for other in NAMES if other != name]
+    if why == "there is no other node":
+        for other in others:
+            site.disable(other)
+    else:
+        wait_for(site, others[0], 1)
+    wait_for(site, name, MAX_BOUND, answered_ms_ago=LATE_MS + 1)
+    site.answer(worker, routed.request)
+    assert [command.command for command in site.daemon(name).log if command.call_id == "c1"] == ["offer", "answer"]
+
+
 def test_a_reoffer_for_a_frozen_node_goes_to_another(site: Site) -> None:
     worker = site.start()
     site.tick()
