@@ -96,10 +96,12 @@ def adopt(decisions: Decisions, new: Decision, places: Iterable[Place], now: flo
 
 
 def read(path: Path) -> dict[str, Decision] | None:
-    """The decisions in a registry file; None when it is missing or no YAML."""
+    """The decisions in a registry file; None when it is missing, empty or no YAML."""
     try:
         document = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
+    if not isinstance(document, dict):
         return None
     return {name: _decision(name, plain) for name, plain in document["nodes"].items()}
 
