@@ -128,7 +128,6 @@ def machine() -> dict[str, Any]:
         "cpu": model[1] if model else platform.machine(),
         "cores": os.cpu_count(),
         "memory_mb": int(memory[1]) // 1024 if memory else None,
-        "kernel": platform.release(),
         "system": platform.freedesktop_os_release().get("PRETTY_NAME"),
         "load_average": os.getloadavg()[0],
     }
