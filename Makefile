@@ -1,5 +1,5 @@
 # make demo               everything it needs is set up, then calls run while a node is disabled, reloaded, enabled
-# make test               everything it needs is set up, then lint, types, unit, contract and real tests
+# make test               everything it needs is set up, then lint, types, unit, walk, contract and real tests
 # make run LINE=6.0       the demo's system in the foreground, to try by hand
 # make soak LINE=6.0      a long random walk on a real Kamailio; SEED=1 and SECONDS=900 as you like
 # make bench              every performance claim, measured
