@@ -60,9 +60,9 @@ class Settings:
     `state_dir`: registry, history and the module's table. `rpc_socket`: UNIX datagram socket of Kamailio's
     jsonrpcs module. `probe_interval` seconds between two pings of a node, `probe_timeout` seconds to wait for its
     answer, `probe_failures` missed answers in a row that make a node down, `probe_successes` answers in a row that
-    bring it up again (one does when its pool has no other node). `max_waiting` workers may wait for one node before others avoid it for new calls. `cool_down`
-    seconds without new calls for a node that refused what another accepted. `delete_expire` seconds that a delete is
-    kept for a node that cannot take it now.
+    bring it up again (one does when its pool has no other node). `max_waiting` workers may wait for one node before
+    others avoid it for new calls. `cool_down` seconds without new calls for a node that refused what another accepted.
+    `delete_expire` seconds that a delete is kept for a node that cannot take it now.
     """
 
     state_dir: str = "/var/lib/kemi_rtp"
