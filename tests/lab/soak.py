@@ -496,6 +496,8 @@ class Soak:
         self.say(f"   rtpengine.enable {name} {flag}")
         if flag == 0:
             self.struck.nodes.add(name)
+        else:
+            self.wait_natively()
         with contextlib.suppress(RpcError):
             self.world.native("enable", place.url, flag)
         if flag == 0 and any(node["url"] == place.url for node in self.shown()):
@@ -509,11 +511,17 @@ class Soak:
                 8,
             )
 
+    def wait_natively(self) -> None:
+        """The module waits for a frozen node while it holds its locks: for that long no worker can send anything."""
+        self.struck.everything |= bool(self.frozen)
+
     def native_ping(self, step: Step) -> None:
+        self.wait_natively()
         with contextlib.suppress(RpcError):
             self.world.native("ping", step.choose(1, "all", self.place(step).url))
 
     def native_reload(self, step: Step) -> None:
+        self.wait_natively()
         self.say("   accepted" if self.world.try_native_reload() else "   refused: too early")
 
     def adopt(self) -> None:
