@@ -212,10 +212,10 @@ class Reconciler:
             write_table(self._state_dir, standings)
             self._table = (file_version(path), table(standings))
 
-    def _read(self, url: str = "all") -> dict[str, Row]:
-        """The module's nodes, or one of them, without a ping to any. Raises ModuleError."""
+    def _read(self) -> dict[str, Row]:
+        """The module's nodes, without a ping to any. Raises ModuleError."""
         module.refresh()
-        return module.rows(url)
+        return module.rows()
 
     def _publish(self, rows: Mapping[str, Row]) -> None:
         """Tell the operator's commands what the module says."""
