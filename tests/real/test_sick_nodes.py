@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.lab.calls import Outcome
+from tests.lab.calls import Calls, Outcome
 from tests.lab.process import wait_until
 from tests.lab.world import World
 
@@ -56,6 +56,15 @@ def wait_for_offers(world: World, *names: str, number: int = 20) -> None:
     )
 
 
+def held_calls(world: World) -> tuple[Calls, list[str]]:
+    """Calls that are up, and the Call-IDs of those on rtp2."""
+    calls = world.begin("held", calls=12, rate=100)
+    calls.wait_established()
+    on_rtp2 = [call_id for call_id in calls.call_ids if "rtp2" in world.served(call_id)]
+    assert on_rtp2
+    return calls, on_rtp2
+
+
 @pytest.mark.parametrize("sickness", ["freeze", "kill"])
 def test_no_new_call_fails_when_a_node_freezes_or_dies(world: World, sickness: str) -> None:
     node = world.nodes["rtp2"]
@@ -104,10 +113,7 @@ def test_the_proxy_answers_while_all_nodes_are_frozen_and_serves_calls_when_they
 
 
 def test_the_end_of_a_call_does_not_wait_for_a_frozen_node_which_gets_its_delete_when_it_is_back(world: World) -> None:
-    calls = world.begin("held", calls=12, rate=100)
-    calls.wait_established()
-    on_rtp2 = [call_id for call_id in calls.call_ids if "rtp2" in world.served(call_id)]
-    assert on_rtp2
+    calls, on_rtp2 = held_calls(world)
     world.nodes["rtp2"].freeze()
     wait_until(lambda: world.shown("rtp2")["health"] == "down", "rtp2 is down")
     since = world.mark()
@@ -122,10 +128,7 @@ def test_the_end_of_a_call_does_not_wait_for_a_frozen_node_which_gets_its_delete
 
 def test_a_call_whose_node_died_moves_with_its_next_re_invite(world: World) -> None:
     """Both sides get the new node's address: the scenarios check every SDP."""
-    calls = world.begin("held", calls=12, rate=100)
-    calls.wait_established()
-    on_rtp2 = [call_id for call_id in calls.call_ids if "rtp2" in world.served(call_id)]
-    assert on_rtp2
+    calls, on_rtp2 = held_calls(world)
     world.nodes["rtp2"].kill()
     wait_until(lambda: world.shown("rtp2")["health"] == "down", "rtp2 is down")
     since = world.mark()
