@@ -3,7 +3,6 @@
 import contextlib
 import json
 import socket
-import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from bench.processes import cpu_of, spent
 from tests.lab.kamailio import MACHINE, Kamailio, Line
 from tests.lab.ports import free_address
 from tests.lab.process import wait_until
+from tests.lab.stock import write_stock_table
 
 CONFIGS = Path(__file__).parent / "kamailio"
 WORKERS = 4
@@ -138,16 +138,7 @@ class Comparison(Setup):
     ) -> None:
         self.prepare(folder)
         database = folder / "nodes.sqlite"
-        with contextlib.closing(sqlite3.connect(database)) as tables:
-            tables.executescript(
-                "CREATE TABLE version (table_name VARCHAR(32), table_version INTEGER);"
-                "INSERT INTO version VALUES ('rtpengine', 1);"
-                "CREATE TABLE rtpengine (id INTEGER PRIMARY KEY, setid INTEGER, url VARCHAR(64), weight INTEGER,"
-                " disabled INTEGER, stamp DATETIME DEFAULT '1900-01-01 00:00:01');"
-            )
-            rows = [(node.url, node.weight, int(node.disabled)) for node in nodes]
-            tables.executemany("INSERT INTO rtpengine (setid, url, weight, disabled) VALUES (0, ?, ?, ?)", rows)
-            tables.commit()
+        write_stock_table(database, [(node.url, node.weight, int(node.disabled)) for node in nodes])
         place = {
             "BENCH_LISTEN": f"udp:{self.proxy}",
             "BENCH_CHILDREN": str(WORKERS),

@@ -5,6 +5,7 @@ What Kamailio does there is what kemi_rtp exists for.
 
 import contextlib
 import sqlite3
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,19 @@ from .laboratory import Laboratory
 from .process import wait_until
 
 CONFIG = Path(__file__).with_name("stock.cfg")
+
+
+def write_stock_table(path: Path, rows: Iterable[tuple[str, int, int]]) -> None:
+    """Write the rtpengine module's table as a site without kemi_rtp has it: URL, weight, disabled; all in set 0."""
+    with contextlib.closing(sqlite3.connect(path)) as tables:
+        tables.executescript(
+            "CREATE TABLE version (table_name VARCHAR(32), table_version INTEGER);"
+            "INSERT INTO version VALUES ('rtpengine', 1);"
+            "CREATE TABLE rtpengine (id INTEGER PRIMARY KEY, setid INTEGER, url VARCHAR(64), weight INTEGER,"
+            " disabled INTEGER, stamp DATETIME DEFAULT '1900-01-01 00:00:01');"
+        )
+        tables.executemany("INSERT INTO rtpengine (setid, url, weight, disabled) VALUES (0, ?, ?, ?)", rows)
+        tables.commit()
 
 
 class Stock(Laboratory):
@@ -33,16 +47,7 @@ class Stock(Laboratory):
             },
             line,
         )
-        with contextlib.closing(sqlite3.connect(database)) as tables:
-            tables.executescript(
-                "CREATE TABLE version (table_name VARCHAR(32), table_version INTEGER);"
-                "INSERT INTO version VALUES ('rtpengine', 1);"
-                "CREATE TABLE rtpengine (id INTEGER PRIMARY KEY, setid INTEGER, url VARCHAR(64), weight INTEGER,"
-                " disabled INTEGER, stamp DATETIME DEFAULT '1900-01-01 00:00:01');"
-            )
-            rows = [(node.url,) for node in self.nodes.values()]
-            tables.executemany("INSERT INTO rtpengine (setid, url, weight, disabled) VALUES (0, ?, 1, 0)", rows)
-            tables.commit()
+        write_stock_table(database, [(node.url, 1, 0) for node in self.nodes.values()])
 
     @property
     def has_ping_timer(self) -> bool:
