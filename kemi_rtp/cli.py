@@ -311,7 +311,7 @@ def publish(site: Site, entries: Mapping[str, Entry], node: Node) -> int:
     if not told:
         warn(f"no call goes to {node.name}, but kemi_rtp's timer has not told the module yet: see kemi-rtp verify")
     if not in_force:
-        warn(f"saved and published, but a worker still waits for {node.name}")
+        warn(f"saved and published, but kemi_rtp's timer has not confirmed that no worker still sends to {node.name}")
         return SAVED
     return DONE
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from kemi_rtp import ng, shared
+from kemi_rtp import ng
 from kemi_rtp.admin import State
 from kemi_rtp.nodes import Settings
 from kemi_rtp.state import SharedState
@@ -41,15 +41,11 @@ class Deleter:
 
     def _send(self, due: dict[str, tuple[str, bytes]]) -> None:
         self._client.resolve(node.address for node, _ in self._state.view())
-        self._state.enter(shared.PROBING)
-        try:
-            able = {
-                node.url: node.address
-                for node, standing in self._state.view()
-                if standing.admin is not State.DISABLED and standing.health is Health.UP
-            }
-            for key, (url, command) in due.items():
-                if url in able and not self._client.send(key, able[url], command):
-                    self._out.add(key)
-        finally:
-            self._state.leave()
+        able = {
+            node.url: node.address
+            for node, standing in self._state.view()
+            if standing.admin is not State.DISABLED and standing.health is Health.UP
+        }
+        for key, (url, command) in due.items():
+            if url in able and not self._client.send(key, able[url], command):
+                self._out.add(key)

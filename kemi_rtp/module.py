@@ -14,12 +14,14 @@ import KSR
 from kemi_rtp.nodes import Node
 from kemi_rtp.rows import Row, parse_rows
 
-SERVED_BY = "$avp(kemi_rtp_node)"
-"""The module's `rtp_inst_pvar`: the URL of the node that answered the last command."""
+SERVED_BY = "$var(kemi_rtp_node)"
+"""The module's `rtp_inst_pvar`: the URL of the node that answered this process's last command that was answered."""
 
 _NO_ERRORS = -3
 """Log level that shows less than errors."""
 
+_served_by: str | None = None
+"""The only URL that SERVED_BY can hold besides those of other nodes; None: it may hold any."""
 _unanswered: set[int] = set()
 """Sets whose node owes this process an answer: an error may be pending on the socket to it."""
 
@@ -32,27 +34,16 @@ class Reply(Enum):
     SILENT = "silent"  # the node did not answer, or the module takes it for dead and did not ask it
     LOST = "lost"  # not sent: the module was reloading its table, or does not have the node
     WITHDRAWN = "withdrawn"  # not sent: the node was taken out of service
+    OUTDATED = "outdated"  # not sent: something has changed since the node was chosen
     BUSY = "busy"  # not sent: enough workers wait for the node
     LOCAL = "local"  # not sent: the module has the node, and could not make a command of the message
 
 
+DONE, REFUSED = Reply.DONE, Reply.REFUSED
+
+
 class ModuleError(Exception):
     """The module's RPC answered with an error."""
-
-
-def offer(node: Node, flags: str) -> Reply:
-    """Send an offer for the current message to exactly this node."""
-    return _command(KSR.rtpengine.rtpengine_offer, node, flags)
-
-
-def answer(node: Node, flags: str) -> Reply:
-    """Send an answer for the current message to exactly this node."""
-    return _command(KSR.rtpengine.rtpengine_answer, node, flags)
-
-
-def delete(node: Node, flags: str) -> Reply:
-    """Send a delete for the current message to exactly this node."""
-    return _command(KSR.rtpengine.rtpengine_delete, node, flags)
 
 
 def refresh() -> None:
@@ -69,24 +60,27 @@ def refresh() -> None:
         KSR.kex.resetdebug()
 
 
-def _command(function: Callable[[str], int], node: Node, flags: str) -> Reply:
+def send(command: Callable[[str], int], node: Node, flags: str) -> Reply:
+    """Send a command for the current message, which is a function of KSR.rtpengine, to exactly this node."""
+    global _served_by
+    set_id, url = node.set_id, node.url
     # A set that the module does not have leaves an earlier selection in force: then nothing may be sent.
-    if KSR.rtpengine.set_rtpengine_set(node.set_id) < 0:
+    if KSR.rtpengine.set_rtpengine_set(set_id) < 0:
         return Reply.LOST
-    _forget_errors(node)
-    KSR.pv.unset(SERVED_BY)
-    done = function(flags) > 0
-    served_by = KSR.pv.get(SERVED_BY)
-    if served_by is not None and served_by != node.url:
-        KSR.err(f"kemi_rtp: set {node.set_id} was served by {served_by} instead of {node.name} ({node.url})\n")
-    if done:
-        return Reply.DONE
-    if served_by is not None:
-        return Reply.REFUSED
+    if set_id in _unanswered:
+        _forget_errors(node)
+    if _served_by is None or _served_by == url:
+        KSR.pv.sets(SERVED_BY, "")
+    _served_by = url
+    if command(flags) > 0:
+        return DONE
+    if KSR.pv.get(SERVED_BY) == url:
+        return REFUSED
     # Nobody answered. The module marks a node that it waited for in vain.
-    _unanswered.add(node.set_id)
+    _served_by = ""
+    _unanswered.add(set_id)
     try:
-        return Reply.LOCAL if rows(node.url)[node.url].active else Reply.SILENT
+        return Reply.LOCAL if rows(url)[url].active else Reply.SILENT
     except ModuleError:
         return Reply.LOST
 
@@ -97,8 +91,6 @@ def _forget_errors(node: Node) -> None:
     It stays on the process's connected socket and fails the next command there, however long after (udp(7)); the module
     would take a node that is back for dead again. Asking for the error clears it (socket(7), SO_ERROR).
     """
-    if node.set_id not in _unanswered:
-        return
     _unanswered.discard(node.set_id)
     for descriptor in _descriptors():
         with contextlib.suppress(OSError):  # not a socket, not connected, or gone

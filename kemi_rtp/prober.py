@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Container, Mapping
 
 import KSR
-from kemi_rtp import shared
 from kemi_rtp.admin import State
 from kemi_rtp.log import log
 from kemi_rtp.ng import PING, PONG, Client
@@ -70,16 +69,12 @@ class Prober:
         """Ping these nodes, or all, unless disabled, all at once; URLs that could not be pinged, and why."""
         self._client.resolve(node.address for node, _ in self._state.view())
         unsent: dict[str, str] = {}
-        self._state.enter(shared.PROBING)
-        try:
-            for node, standing in self._state.view():
-                if standing.admin is State.DISABLED or (only is not None and node not in only):
-                    continue
-                self._counters.setdefault(node.url, _Counter())
-                if why := self._client.send(node.url, node.address, PING):
-                    unsent[node.url] = f"ping cannot be sent: {why}"
-        finally:
-            self._state.leave()
+        for node, standing in self._state.view():
+            if standing.admin is State.DISABLED or (only is not None and node not in only):
+                continue
+            self._counters.setdefault(node.url, _Counter())
+            if why := self._client.send(node.url, node.address, PING):
+                unsent[node.url] = f"ping cannot be sent: {why}"
         return unsent
 
     def _draw_conclusions(self, settings: Settings, answered: set[str], missed: Mapping[str, str]) -> None:

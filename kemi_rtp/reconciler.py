@@ -175,13 +175,9 @@ class Reconciler:
         # First the table, so that a reload this moment does not bring back a mark that nobody would know as ours.
         self._write_table(standings)
         for node in nodes:
-            self._state.enter(node.set_id)
-            try:
-                found = self._state.view().node(node.set_id)
-                if found is not None and found[1].admin is not State.DISABLED:  # it may have become so this moment
-                    module.enable(node.url)
-            finally:
-                self._state.leave()
+            found = self._state.view().node(node.set_id)
+            if found is not None and found[1].admin is not State.DISABLED:  # it may have become so this moment
+                module.enable(node.url)
         rows = module.rows()
         self._publish(rows)
         active = {node for node in nodes if node.url in rows and rows[node.url].active}

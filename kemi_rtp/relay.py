@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import KSR
 from kemi_rtp import module
-from kemi_rtp.module import Reply
+from kemi_rtp.module import DONE, REFUSED, Reply
 from kemi_rtp.nodes import Node
 from kemi_rtp.state import SharedState
 from kemi_rtp.view import LATE_MS, Standing, View
@@ -38,9 +37,10 @@ _ROUTE = f"$(route_uri{{uri.param,{ROUTE_PARAMETER}}})"
 
 Permission = Callable[[Standing, int], bool]
 """Whether a command may be sent to a node of this standing that so many processes wait for, this one included."""
-Patience = Callable[[Standing], int]
+Patience = Callable[[SharedState, Node, Standing], int]
 """Milliseconds without an answer to anybody, after which a node of this standing is left if enough wait for it."""
-Command = Callable[[Node, str], Reply]
+Command = Callable[[str], int]
+"""A function of KSR.rtpengine."""
 
 
 class Outcome(NamedTuple):
@@ -89,60 +89,77 @@ class Relay:
         A node that several workers wait for already, or that has all the calls it may have, is avoided. 503 when no
         node can take the call.
         """
-        call_id = _call_id()
-        view = self._state.view()
-        before = self._state.binding(call_id)
-        initial = not _in_dialog()
+        return self._offer(flags, pool, reanchor=reanchor, in_failure_route=KSR.tmx.t_is_failure_route() > 0)
+
+    def _offer(self, flags: str, pool: str, *, reanchor: bool, in_failure_route: bool) -> Outcome:
+        state = self._state
+        call_id = str(KSR.pv.get("$ci"))
+        before = state.binding(call_id)
+        initial = KSR.siputils.has_totag() < 0
         set_id = before if before is not None or initial else _set_from_route()
-        bound = node = _serving(view, set_id)
-        if bound is None and set_id is not None and not reanchor and not initial:
-            return Outcome(481, "the media node of this call is out of service")
+        bound = None
+        # For a new call the view that was seen last will do: it is looked at again before anything is sent.
+        view = state.seen
+        if set_id is not None:
+            view = state.view()
+            bound = _serving(view, set_id)
+            if bound is None and not reanchor and not initial:
+                return Outcome(481, "the media node of this call is out of service")
+        node = bound
         attempt = _Attempt()
-        while len(attempt.tried) < MAX_NODES:
+        command = KSR.rtpengine.rtpengine_offer
+        while attempt.tried < MAX_NODES:
             if node is None:
                 node = self._choose(view, pool, call_id, attempt)
-                if node is None:
+            if node is None:
+                if view is state.view():
                     break
-            attempt.tried |= {node.set_id}
+                view = state.seen
+                continue
             if node is bound:
-                reply, _ = self._send(module.offer, node.set_id, flags, _serves, MAX_BOUND, self._patience(node.set_id))
+                reply, _ = self._send(command, node.set_id, flags, _serves, MAX_BOUND, _patience_with_calls)
             else:
                 limit = NO_LIMIT if attempt.patient else view.settings.max_waiting
-                patience = partial(attempt.patience, view, node)
-                reply, _ = self._send(module.offer, node.set_id, flags, _takes_new_call, limit, patience)
-            if reply is Reply.DONE:
-                self._bind(call_id, node, before, initial=initial)
+                reply, _ = self._send(command, node.set_id, flags, _takes_new_call, limit, attempt.patience, view)
+            if reply is DONE:
+                state.bind(call_id, node.set_id, before)
+                if initial and not in_failure_route:
+                    KSR.rr.add_rr_param(f";{ROUTE_PARAMETER}={node.set_id:x}")
                 if attempt.refused_by:
-                    self._state.put_cooling(attempt.refused_by[0], "refused a call that another node accepted")
+                    state.put_cooling(attempt.refused_by[0], "refused a call that another node accepted")
                 return Outcome(node=node)
-            if reply is Reply.REFUSED:
+            if reply is Reply.OUTDATED:
+                view, node = state.seen, None
+                continue
+            attempt.excluded |= {node.set_id}
+            if reply is Reply.BUSY:
+                attempt.busy |= {node.set_id}
+            else:
+                attempt.tried += 1
+            if reply is REFUSED:
                 attempt.refused_by += (node,)
                 KSR.warn(f"kemi_rtp: {node.name} refused the offer of call {call_id}\n")
                 if len(attempt.refused_by) == MAX_REFUSALS or node is bound:
                     break
             elif reply is Reply.LOCAL:
                 return Outcome(500, "the rtpengine module could not make an offer of the message")
-            elif reply is Reply.BUSY:
-                attempt.tried -= {node.set_id}
-                attempt.busy |= {node.set_id}
-            elif reply is not Reply.WITHDRAWN:  # withdrawn: taken out of service this moment
+            elif reply is not Reply.BUSY and reply is not Reply.WITHDRAWN:  # withdrawn: out of service this moment
                 self._failed(node, reply, "offer")
-            view = self._state.view()
-            node = None
+            view, node = state.view(), None
         if attempt.refused_by:
             return Outcome(488, "Not Acceptable Here: the media relay refused the session description")
         return Outcome(503, f"no media node for this call: {view.why_none(pool)}")
 
     def _choose(self, view: View, pool: str, call_id: str, attempt: _Attempt) -> Node | None:
         """A node for a new call that is neither tried nor full, and one with few commands in flight if possible."""
-        while (node := view.choose(pool, call_id, attempt.tried | attempt.busy | attempt.full)) is not None:
+        while (node := view.choose(pool, call_id, attempt.excluded)) is not None:
             if not node.max_calls or self._state.calls(node) < node.max_calls:
                 return node
-            attempt.full |= {node.set_id}
+            attempt.excluded |= {node.set_id}
         # All that are left are busy: better wait for one that is up than refuse the call.
         if attempt.busy and not attempt.patient:
             attempt.patient = True
-            attempt.busy = frozenset()
+            attempt.excluded -= attempt.busy
             return self._choose(view, pool, call_id, attempt)
         return None
 
@@ -152,13 +169,16 @@ class Relay:
         When that node is disabled or down, or keeps enough workers waiting in vain, nothing is sent and the SDP stays
         as it is.
         """
-        call_id = _call_id()
+        call_id = str(KSR.pv.get("$ci"))
         before = self._state.binding(call_id)
         set_id = before if before is not None else _set_from_route()
-        reply, node = self._send(module.answer, set_id, flags, _serves, MAX_BOUND, self._patience(set_id))
+        node = None
+        if set_id is not None:
+            command = KSR.rtpengine.rtpengine_answer
+            reply, node = self._send(command, set_id, flags, _serves, MAX_BOUND, _patience_with_calls)
         if node is None or reply is Reply.WITHDRAWN:
             return Outcome(503, "the node that has the offer is out of service")
-        if reply is Reply.DONE:
+        if reply is DONE:
             self._state.bind(call_id, node.set_id, before)
             return Outcome(node=node)
         self._failed(node, reply, "answer")
@@ -170,15 +190,17 @@ class Relay:
         A delete for a node that is down, disabled or slow is left to the supervisor, which sends it when the node
         answers.
         """
-        call_id = _call_id()
+        call_id = str(KSR.pv.get("$ci"))
         before = self._state.unbind(call_id)
         set_id = before if before is not None else _set_from_route()
-        reply, node = self._send(module.delete, set_id, flags, _serves, 1, _patience_for_deletes)
+        if set_id is None:
+            return NOTHING_DUE
+        reply, node = self._send(KSR.rtpengine.rtpengine_delete, set_id, flags, _serves, 1, _patience_with_deletes)
         if node is None:
             return NOTHING_DUE
-        if reply is not Reply.DONE:
+        if reply is not DONE:
             self._failed(node, reply, "delete")
-            if reply is not Reply.REFUSED:
+            if reply is not REFUSED:
                 self._state.defer_delete(node, call_id, str(KSR.pv.get("$ft") or ""))
         return Outcome(node=node)
 
@@ -190,107 +212,98 @@ class Relay:
         not. Failure of an initial INVITE: a delete; the failure of a re-INVITE leaves the call as it was (RFC 3261,
         section 14.1).
         """
-        if KSR.siputils.is_reply() > 0:
-            return self._manage_reply(flags, pool)
+        status = KSR.pv.get("$rs")  # of a reply
+        if status is not None:
+            return self._manage_reply(int(str(status)), flags, pool)
         method = KSR.pv.get("$rm")
-        if KSR.tmx.t_is_failure_route() > 0:
-            return self.delete(flags) if method == "INVITE" and not _in_dialog() else NOTHING_DUE
         if method in ("BYE", "CANCEL"):
             return self.delete(flags)
-        sdp = KSR.sdpops.sdp_content() > 0
         if method in ("ACK", "PRACK"):
-            if not sdp:
+            if KSR.sdpops.sdp_content() < 0:
                 return NOTHING_DUE
             KSR.pv.sets(_REQUEST, "offer")
             return self.answer(flags)
         if method not in ("INVITE", "UPDATE"):
             return NOTHING_DUE
-        KSR.pv.sets(_REQUEST, "offer" if sdp else "none")
-        if sdp:
-            return self.offer(flags, pool, reanchor=reanchor)
+        if KSR.tmx.t_is_failure_route() > 0:
+            return self.delete(flags) if method == "INVITE" and KSR.siputils.has_totag() < 0 else NOTHING_DUE
+        if KSR.sdpops.sdp_content() > 0:
+            KSR.pv.sets(_REQUEST, "offer")
+            return self._offer(flags, pool, reanchor=reanchor, in_failure_route=False)
+        KSR.pv.sets(_REQUEST, "none")
         return self._reserve(pool) if method == "INVITE" else NOTHING_DUE
 
-    def _manage_reply(self, flags: str, pool: str) -> Outcome:
+    def _manage_reply(self, status: int, flags: str, pool: str) -> Outcome:
         request = KSR.pv.get(_REQUEST)
         # After a failure other branches may still answer: the failure route deletes when all have failed.
-        if not request or int(str(KSR.pv.get("$rs"))) >= 300 or KSR.sdpops.sdp_content() < 0:
+        if not request or status >= 300 or KSR.sdpops.sdp_content() < 0:
             return NOTHING_DUE
-        return self.offer(flags, pool) if request == "none" else self.answer(flags)
+        if request == "none":
+            return self._offer(flags, pool, reanchor=True, in_failure_route=False)
+        return self.answer(flags)
 
     # --- which node --------------------------------------------------------------------------------------------------
 
     def _reserve(self, pool: str) -> Outcome:
         """Bind a call whose offer comes later, so that its Record-Route can name the node."""
-        call_id = _call_id()
+        call_id = str(KSR.pv.get("$ci"))
         view = self._state.view()
         before = self._state.binding(call_id)
         node = _serving(view, before if before is not None else _set_from_route()) or view.choose(pool, call_id)
         if node is None:
             return Outcome(503, f"no media node for this call: {view.why_none(pool)}")
-        self._bind(call_id, node, before, initial=not _in_dialog())
-        return Outcome(node=node)
-
-    def _bind(self, call_id: str, node: Node, before: int | None, *, initial: bool) -> None:
         self._state.bind(call_id, node.set_id, before)
-        if initial and KSR.tmx.t_is_failure_route() < 0:
+        if KSR.siputils.has_totag() < 0:
             KSR.rr.add_rr_param(f";{ROUTE_PARAMETER}={node.set_id:x}")
+        return Outcome(node=node)
 
     # --- sending -----------------------------------------------------------------------------------------------------
 
     def _send(
         self,
         command: Command,
-        set_id: int | None,
+        set_id: int,
         flags: str,
         permitted: Permission,
         limit: int,
         patience: Patience,
+        chosen_from: View | None = None,
     ) -> tuple[Reply, Node | None]:
         """Send one command to the node of a set, if it is permitted at the last moment before.
 
         No more than `limit` processes wait for a node that has answered nobody for longer than their `patience`. A node
-        that answers late gets new calls only when no other can take them, until its pings are answered in time. Returns
-        the node as well, None when there is no such set in nodes.yaml any more.
+        that answers late gets new calls only when no other can take them, until its pings are answered in time. A node
+        that was chosen from a view which holds no longer has to be chosen again. Returns the node as well, None when
+        there is no such set in nodes.yaml any more.
         """
-        if set_id is None:
-            return Reply.WITHDRAWN, None
-        waiting = self._state.enter(set_id)
-        reply = Reply.WITHDRAWN
+        state = self._state
+        waiting = state.enter(set_id)
+        answered = False
         try:
-            found = self._state.view().node(set_id)
+            view = state.view()
+            if chosen_from is not None and view is not chosen_from:
+                return Reply.OUTDATED, None
+            found = view.node(set_id)
             if found is None:
-                return reply, None
+                return Reply.WITHDRAWN, None
             node, standing = found
             if not permitted(standing, waiting):
-                return reply, node
+                return Reply.WITHDRAWN, node
             # Busy is no reason by itself to leave a node, and even its tier: only when it answers nobody, too.
-            if waiting > limit and self._state.silent_for(set_id) > patience(standing):
+            if waiting > limit and state.silent_for(set_id) > patience(state, node, standing):
                 return Reply.BUSY, node
             began = time.monotonic()
-            reply = command(node, flags)
-            if reply in (Reply.LOST, Reply.LOCAL):  # a reload of the module's table hides all nodes for a moment
-                reply = command(node, flags)
+            reply = module.send(command, node, flags)
+            if reply is Reply.LOST or reply is Reply.LOCAL:  # a reload of the module's table hides nodes for a moment
+                reply = module.send(command, node, flags)
+            answered = reply is DONE or reply is REFUSED
             took = (time.monotonic() - began) * 1000
-            if took > LATE_MS and not standing.slow and reply in (Reply.DONE, Reply.REFUSED):
+            if took > LATE_MS and answered and not standing.slow:
                 KSR.warn(f"kemi_rtp: {node.name} ({node.url}) is slow: answered after {took:.0f} ms\n")
-                self._state.put_slow(node, round(took))
+                state.put_slow(node, round(took))
             return reply, node
         finally:
-            self._state.leave(answered=reply in (Reply.DONE, Reply.REFUSED))
-
-    def _patience(self, set_id: int | None) -> Patience:
-        """For the calls that are on a node: what is lost with one of their commands is a call's media.
-
-        So there must be other nodes to serve meanwhile, and none that keeps workers waiting too: where all are silent,
-        it is the module that waits, as its own pings to a node that is dead make it do, while it holds its locks.
-        """
-
-        def patience(standing: Standing) -> int:
-            others = [node for node, other in self._state.view() if other.routable and node.set_id != set_id]
-            alone = bool(others) and not any(self._state.waiting(node) for node in others)
-            return LATE_MS if alone else NO_LIMIT
-
-        return patience
+            state.leave(answered=answered)
 
     def _failed(self, node: Node, reply: Reply, what: str) -> None:
         """Draw the conclusion from a command that was not done; a refusal or a local error is no verdict on a node."""
@@ -303,32 +316,35 @@ class Relay:
 
 
 class _Attempt:
-    """How far an offer has come: set ids of nodes tried, busy and full, and the nodes that refused it."""
+    """How far an offer has come: how many nodes were tried, which ones are not to be chosen, and who refused it."""
 
-    tried: frozenset[int] = frozenset()
+    tried = 0
+    excluded: frozenset[int] = frozenset()
+    """Set ids of nodes that were tried, are full, or are busy."""
     busy: frozenset[int] = frozenset()
-    full: frozenset[int] = frozenset()
     refused_by: tuple[Node, ...] = ()
     patient = False
 
-    def patience(self, view: View, node: Node, standing: Standing) -> int:
+    def patience(self, state: SharedState, node: Node, standing: Standing) -> int:
         """A node is left sooner for another one of its tier than for a backup."""
         if standing.slow:
             return AT_ONCE
-        other = view.choose(node.pool, "", self.tried | self.busy | self.full)
+        other = state.seen.choose(node.pool, "", self.excluded | {node.set_id})
         return PROMPT_MS if other is not None and other.tier == node.tier else SLOW_MS
 
 
-def _patience_for_deletes(standing: Standing) -> int:
+def _patience_with_deletes(state: SharedState, node: Node, standing: Standing) -> int:
     return AT_ONCE if standing.slow else PROMPT_MS
 
 
-def _call_id() -> str:
-    return str(KSR.pv.get("$ci"))
+def _patience_with_calls(state: SharedState, node: Node, standing: Standing) -> int:
+    """For the calls that are on a node: what is lost with one of their commands is a call's media.
 
-
-def _in_dialog() -> bool:
-    return KSR.siputils.has_totag() > 0
+    So there must be other nodes to serve meanwhile, and none that keeps workers waiting too: where all are silent, it
+    is the module that waits, as its own pings to a node that is dead make it do, while it holds its locks.
+    """
+    others = [other for other, its in state.seen if its.routable and other.set_id != node.set_id]
+    return LATE_MS if others and not any(state.waiting(other) for other in others) else NO_LIMIT
 
 
 def _serving(view: View, set_id: int | None) -> Node | None:
@@ -339,7 +355,7 @@ def _serving(view: View, set_id: int | None) -> Node | None:
 
 def _set_from_route() -> int | None:
     """The set id in the topmost Route of an in-dialog request: found even after a restart lost the binding."""
-    if KSR.siputils.is_request() < 0 or not _in_dialog():
+    if KSR.siputils.is_request() < 0 or KSR.siputils.has_totag() < 0:
         return None
     value = KSR.pv.get(_ROUTE)
     try:

@@ -286,8 +286,7 @@ class Routes:
         self.supervisor = Supervisor(self.shared, nodes, self.on_node_changes)
 
     def child_init(self, rank: int) -> int:
-        """Each process, after it was forked."""
-        self.shared.after_fork()
+        """Each process, after it was forked. Must be there."""
         return 0
 
     @route

@@ -6,13 +6,15 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from kemi_rtp import shared
 
 _UNDER_WAY = 8
 """Requests without an answer so far: a UNIX datagram socket holds ten."""
+_STOPPED_AFTER = 3.0
+"""Seconds in which the supervisor has not seen a change, after which nothing is awaited from it."""
 
 
 class RpcError(Exception):
@@ -91,32 +93,24 @@ class Rpc:
         for key, value in (*items.items(), (shared.GENERATION, shared.new_generation())):
             self.call("htable.sets", shared.STATE, key, value)
 
-    def in_flight(self) -> dict[str, str]:
-        """What each process of Kamailio is sending now, if anything: shared.BUSY notes by process."""
-        return {key: note for key, note in self._notes().items() if not key.startswith(shared.VIEW_PREFIX)}
-
     def generations(self) -> dict[str, str]:
         """The generation of the view that each process of Kamailio last built."""
-        prefix = shared.VIEW_PREFIX
-        return {key.removeprefix(prefix): note for key, note in self._notes().items() if key.startswith(prefix)}
-
-    def _notes(self) -> dict[str, str]:
-        slots = self.call("htable.dump", shared.BUSY)
+        slots = self.call("htable.dump", shared.VIEWS)
         return {str(item["name"]): str(item["value"]) for slot in slots for item in slot["slot"]}
 
-    def wait_until_sent(self, set_ids: Iterable[int], timeout: float) -> bool:
-        """Wait until every command that is on its way to one of these nodes has ended; False when time is up.
+    def wait_until_sent(self, set_ids: Collection[int], timeout: float) -> bool:
+        """Wait until every command that is on its way to one of these nodes has ended.
 
         Due after a change was published and before it is reported as in force: a worker that began earlier may not
-        have seen the change.
+        have seen the change. False when time is up, or when the supervisor does not tell.
         """
-        watched = {shared.PROBING, *set_ids}
-        deadline = time.monotonic() + timeout
-        began = {process: note for process, note in self.in_flight().items() if shared.busy_with(note) in watched}
-        while began:
-            if time.monotonic() > deadline:
+        began = time.monotonic()
+        while True:
+            known = self.get_all([shared.GENERATION, shared.SENDING])
+            generation, sending = shared.decode_sending(known[shared.SENDING])
+            seen = generation == known[shared.GENERATION]  # and so this change, or a later one
+            if seen and not set(sending).intersection(set_ids):
+                return True
+            if time.monotonic() - began > (timeout if seen else min(timeout, _STOPPED_AFTER)):
                 return False
             time.sleep(0.005)
-            now = self.in_flight()
-            began = {process: note for process, note in began.items() if now.get(process) == note}
-        return True

@@ -21,12 +21,8 @@ STATE = "kemi_rtp"
 """htable: generation, nodes.yaml, admin states, health, calls per node, reload requests."""
 CALLS = "kemi_rtp_calls"
 """htable: Call-ID to set id of the node that the call's media is on; items expire."""
-BUSY = "kemi_rtp_busy"
-"""htable: process id to a note of what it is sending, so that no two notes of a process are the same; and
-``view:`` process id to the generation of the view that it last built. Small: the kemi-rtp command reads it whole."""
-WAITING = "kemi_rtp_waiting"
-"""htable: ``waiting:`` set id to the number of processes that are sending to its node, ``answered:`` set id to the
-time of the node's last answer, or of the first command since it was idle."""
+VIEWS = "kemi_rtp_views"
+"""htable: process id to the generation of the view that it last built."""
 DELETES = "kemi_rtp_deletes"
 """htable: deletes that wait for their node; items expire."""
 
@@ -41,41 +37,10 @@ ROWS = "module_rows"
 RELOAD_REQUEST = "reload_request"
 RELOAD_REPLY = "reload_reply"
 
-PROBING = -1
-"""In BUSY: the process is sending pings, to any node that is not disabled."""
-
-
-VIEW_PREFIX = "view:"
-NOTE_LENGTH = 24
-"""In BUSY, characters of a note: htable writes a value that is no longer than the last one in place, without memory."""
-WAITING_PREFIX = "waiting:"
-ANSWERED_PREFIX = "answered:"
-
-
-@functools.cache
-def waiting_key(set_id: int) -> str:
-    """In WAITING: key of the number of processes that are sending to the node of a set."""
-    return f"{WAITING_PREFIX}{set_id}"
-
-
-@functools.cache
-def answered_key(set_id: int) -> str:
-    """In WAITING: key of the time of the last answer of a set's node, or of the first command since it was idle."""
-    return f"{ANSWERED_PREFIX}{set_id}"
-
-
-def busy_note(set_id: int, count: int) -> str:
-    """The note of a process that sends for the `count`th time, now to the node of this set."""
-    return f"{set_id} {count}".ljust(NOTE_LENGTH)
-
-
-IDLE = "0".ljust(NOTE_LENGTH)
-"""The note of a process that sends nothing."""
-
-
-def busy_with(note: str) -> int:
-    """The set id in a note."""
-    return int(note.partition(" ")[0])
+PLACES = "places"
+"""How many places in memory.py have been given away."""
+SENDING = "sending"
+"""What the supervisor last saw being sent by processes that may not have seen a generation yet: see encode_sending."""
 
 
 def admin_key(name_or_url: str) -> str:
@@ -101,6 +66,11 @@ def cool_key(url: str) -> str:
 def slow_key(url: str) -> str:
     """Key of how late a node answered last; empty when it was in time."""
     return f"slow:{url}"
+
+
+def answered_key(set_id: int) -> str:
+    """Key of the milliseconds at which the node of a set last answered one process while others waited for it."""
+    return f"answered:{set_id}"
 
 
 @functools.cache
@@ -142,6 +112,17 @@ def decode_rows(value: str | int | None) -> dict[str, str]:
     """What the key ROWS holds: `active`, `inactive` or `disabled` by URL."""
     rows: dict[str, str] = json.loads(value) if isinstance(value, str) else {}
     return rows
+
+
+def encode_sending(generation: object, set_ids: Iterable[int]) -> str:
+    """The value of the key SENDING: a generation, and to which sets commands that may be older are on their way."""
+    return json.dumps([generation, sorted(set_ids)])
+
+
+def decode_sending(value: str | int | None) -> tuple[object, list[int]]:
+    """What the key SENDING holds."""
+    generation, set_ids = json.loads(value) if isinstance(value, str) else (None, [])
+    return generation, set_ids
 
 
 def new_generation() -> str:

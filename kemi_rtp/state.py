@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import KSR
-from kemi_rtp import shared
+from kemi_rtp import memory, shared
 from kemi_rtp.admin import Entry, State
 from kemi_rtp.nodes import Config, Node
+from kemi_rtp.shared import GENERATION, STATE
 from kemi_rtp.times import utc_now
 from kemi_rtp.view import AWAITED, Health, Standing, View, build, encode_health, is_stale, standing_of
 
@@ -29,30 +30,29 @@ class SharedState:
     """One process's hold on shared memory."""
 
     def __init__(self) -> None:
-        self._view = View(None, {})
-        self._process = ""
-        self._sent = 0
-        self._sending = 0
-        self.after_fork()
-
-    def after_fork(self) -> None:
-        """Take this process's own mark for commands in flight; due in every process when it starts."""
-        self._process = str(KSR.pv.get("$pp"))
-        self._sent = 0
+        if not ready():
+            memory.make()
+        elif not memory.made:
+            raise RuntimeError("Kamailio must be restarted: the script that it was started with was not kemi_rtp's")
+        self.seen = View(None, {})
+        """The view as this process has seen it last."""
+        self._place = 0
 
     # --- the view ----------------------------------------------------------------------------------------------------
 
     def view(self) -> View:
         """What every node may take now; rebuilt only when the generation has changed, or health has become stale."""
-        view = self._view
-        same = KSR.htable.sht_get(shared.STATE, shared.GENERATION) == view.generation
-        if same and not (view.ages and is_stale(_get, view.settings, time.time()) != view.stale):
+        view = self.seen
+        if KSR.htable.sht_get(STATE, GENERATION) == view.generation and not (view.ages and self._has_aged(view)):
             return view
-        self._view = build(_get, utc_now())
-        if self._view.stale and not view.stale:
+        self.seen = build(_get, utc_now())
+        if self.seen.stale and not view.stale:
             KSR.err("kemi_rtp: the supervisor does not run: nodes that were down count as unknown now\n")
-        KSR.htable.sht_sets(shared.BUSY, shared.VIEW_PREFIX + self._process, str(self._view.generation))
-        return self._view
+        KSR.htable.sht_sets(shared.VIEWS, str(KSR.pv.get("$pp")), str(self.seen.generation))
+        return self.seen
+
+    def _has_aged(self, view: View) -> bool:
+        return is_stale(_get, view.settings, time.time()) != view.stale
 
     def standing(self, node: Node) -> Standing:
         """What a node may take now, also one that is not in the view yet."""
@@ -64,16 +64,10 @@ class SharedState:
 
     def put_config(self, config: Config) -> None:
         """Publish what nodes.yaml says."""
-        for node in config.nodes:
-            for table, key in (
-                (shared.STATE, shared.calls_key(node.set_id)),
-                (shared.WAITING, shared.waiting_key(node.set_id)),
-            ):
-                if KSR.htable.sht_get(table, key) is None:
-                    KSR.htable.sht_seti(table, key, 0)  # sht_inc counts in keys that exist only
-        for key in (shared.DELETES_WAITING, shared.DELETES_DROPPED):
+        counters = [shared.calls_key(node.set_id) for node in config.nodes]
+        for key in (shared.PLACES, shared.DELETES_WAITING, shared.DELETES_DROPPED, *counters):
             if _get(key) is None:
-                KSR.htable.sht_seti(shared.STATE, key, 0)
+                KSR.htable.sht_seti(shared.STATE, key, 0)  # sht_inc counts in keys that exist only
         KSR.htable.sht_sets(shared.STATE, shared.CONFIG, shared.encode_config(config))
 
     def config(self) -> Config:
@@ -186,53 +180,49 @@ class SharedState:
     def enter(self, set_id: int) -> int:
         """Note that this process is about to send to a node, before it looks at the view for the last time.
 
-        The kemi-rtp command publishes a change first and reads these notes afterwards, and returns when no process
-        is sending to the node: either the process sees the change, or the command sees the process. Returns how many
+        The kemi-rtp command publishes a change, and the supervisor looks for these notes afterwards: either the process
+        sees the change, or the supervisor sees the note. (What a process writes here is there before it looks at the
+        generation, because htable takes a lock for that; so does the supervisor before it looks here.) Returns how many
         processes are sending to the node, this one included.
         """
-        self._sent += 1
-        self._sending = set_id
-        KSR.htable.sht_sets(shared.BUSY, self._process, shared.busy_note(set_id, self._sent))
-        if set_id <= 0:
-            return 1
-        waiting = KSR.htable.sht_inc(shared.WAITING, shared.waiting_key(set_id))
-        if waiting <= 1:  # nobody waited so far: a node that was idle is not slow
-            KSR.htable.sht_seti(shared.WAITING, shared.answered_key(set_id), _milliseconds())
-        return waiting
+        place = self._place or self._take_place()
+        memory.since[place] = time.monotonic_ns()
+        memory.sets[place] = set_id
+        return memory.sets[: memory.places[0] + 1].tolist().count(set_id)
 
     def leave(self, *, answered: bool = False) -> None:
-        """This process waits for no node any more; the node has `answered` it."""
-        set_id = self._sending
-        if set_id > 0:
-            waiting = KSR.htable.sht_dec(shared.WAITING, shared.waiting_key(set_id))
-            if answered and waiting > 0:  # it matters to those that still wait
-                KSR.htable.sht_seti(shared.WAITING, shared.answered_key(set_id), _milliseconds())
-        KSR.htable.sht_sets(shared.BUSY, self._process, shared.IDLE)
+        """This process waits for no node any more; the node that it waited for has `answered` it."""
+        sets, place = memory.sets, self._place
+        set_id = sets[place]
+        sets[place] = 0
+        if answered and set_id in sets[: memory.places[0] + 1].tolist():  # it matters to those that still wait
+            KSR.htable.sht_seti(shared.STATE, shared.answered_key(set_id), _milliseconds())
+
+    def _take_place(self) -> int:
+        pid = int(str(KSR.pv.get("$pp")))
+        place = memory.place_of(pid)  # there is one after `app_python.reload`
+        if place is None:
+            place = KSR.htable.sht_inc(shared.STATE, shared.PLACES)
+            memory.take(place, pid)
+        self._place = place
+        return place
 
     def waiting(self, node: Node) -> int:
         """How many processes are sending to a node."""
-        count = KSR.htable.sht_get(shared.WAITING, shared.waiting_key(node.set_id))
-        return count if isinstance(count, int) else 0
+        return memory.sets.tolist().count(node.set_id)
 
     def silent_for(self, set_id: int) -> int:
         """Milliseconds since a node that processes wait for has answered one of them, or since the first began."""
-        answered = KSR.htable.sht_get(shared.WAITING, shared.answered_key(set_id))
-        return (_milliseconds() - answered) % _WRAP if isinstance(answered, int) else 0
+        began = min((since for _, other, since in memory.sending() if other == set_id), default=time.monotonic_ns())
+        silent = (time.monotonic_ns() - began) // 1_000_000
+        answered = _get(shared.answered_key(set_id))
+        return min(silent, (_milliseconds() - answered) % _WRAP) if isinstance(answered, int) else silent
 
-    def miscounted(self) -> dict[int, int]:
-        """Set id to the right number of waiting processes, where a process that died has left the count wrong."""
-        noted: dict[int, int] = {}
-        for key, value in _walk(shared.BUSY):
-            if not key.startswith(shared.VIEW_PREFIX):
-                set_id = shared.busy_with(str(value))
-                noted[set_id] = noted.get(set_id, 0) + 1
-        prefix = shared.WAITING_PREFIX
-        counted = {int(k.removeprefix(prefix)): int(v) for k, v in _walk(shared.WAITING) if k.startswith(prefix)}
-        return {set_id: noted.get(set_id, 0) for set_id, count in counted.items() if count != noted.get(set_id, 0)}
-
-    def correct_waiting(self, set_id: int, count: int) -> None:
-        """Set the number of processes that wait for a node right."""
-        KSR.htable.sht_seti(shared.WAITING, shared.waiting_key(set_id), count)
+    def publish_sending(self, sending: Iterable[int]) -> None:
+        """Tell the operator's commands to which nodes commands are on their way that may be older than the view."""
+        value = shared.encode_sending(self.seen.generation, sending)
+        if _get(shared.SENDING) != value:
+            KSR.htable.sht_sets(shared.STATE, shared.SENDING, value)
 
     # --- deletes that wait for their node -----------------------------------------------------------------------------
 
@@ -281,4 +271,4 @@ def _walk(table: str) -> list[tuple[str, str | int]]:
 
 
 def _get(key: str) -> str | int | None:
-    return KSR.htable.sht_get(shared.STATE, key)
+    return KSR.htable.sht_get(STATE, key)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import KSR
-from kemi_rtp import last_good, nodes, shared
+from kemi_rtp import last_good, memory, nodes, shared
 from kemi_rtp.admin import Change, Entry, State, matching_each
 from kemi_rtp.deletes import Deleter
 from kemi_rtp.documents import DocumentError, file_version, read_text
@@ -32,8 +32,10 @@ from kemi_rtp.view import Health, Standing, View, derive
 
 LINGER = 2.0
 """Seconds that a node stays after it has left nodes.yaml, at least: an offer may have been on its way to it."""
-_COUNT_SHARE = 20
+_COUNT_SHARE = 200
 """Counting calls takes at most one part in so many of the timer's time."""
+_PAUSES, _PAUSE = 10, 0.001
+"""How often, and how many seconds, a tick waits for commands that are on their way at a change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class Supervisor:
         self._deleter = Deleter(state)
         self._cooling: dict[Node, float] = {}
         self._cooling_in: View | None = None
-        self._miscounted: dict[int, int] = {}
+        self._sending: frozenset[tuple[int, int, int]] = frozenset()
+        self._sending_since: View | None = None
         self._standings: dict[Node, Standing] = {}
         self._told_of: View | None = None
 
@@ -144,6 +147,7 @@ class Supervisor:
     def tick(self) -> None:
         """One round of the timer; each duty at its own interval, and none stops the others."""
         self._state.beat()
+        self._duty("sending", 0, self._tell_sending)
         self._duty("reload", 0, self._serve_reload)
         self._duty("nodes.yaml", 0.5, self._pick_up_nodes)
         self._duty("nodes", 0, self._put_in_force)
@@ -157,8 +161,9 @@ class Supervisor:
         self._duty("deletes", 0, lambda: self._deleter.send(self._config.settings))
         self._duty("calls", 1.0, self._state.correct_calls)
         self._duty("leaving", 1.0, self._let_go)
-        self._duty("waiting", 1.0, self._correct_waiting)
+        self._duty("places", 1.0, memory.tidy)
         self._duty("events", 0, self._tell_changes)
+        self._duty("sending at the end", 0, self._tell_sending)
 
     def _duty(self, name: str, interval: float, duty: Callable[[], None]) -> None:
         started = time.monotonic()
@@ -341,13 +346,23 @@ class Supervisor:
             if now - since >= self._config.settings.cool_down:
                 self._state.put_cooling(node, "")
 
-    def _correct_waiting(self) -> None:
-        """A process that died while it was sending counts for ever, unless it is taken out of the count here."""
-        wrong = self._state.miscounted()
-        for set_id, count in wrong.items():
-            if self._miscounted.get(set_id) == count:  # twice the same: not just a command that came or went
-                self._state.correct_waiting(set_id, count)
-        self._miscounted = wrong
+    def _tell_sending(self) -> None:
+        """Publish to which nodes commands are on their way that may have begun before the last change was published.
+
+        At the beginning of a tick, so that no command of the operator waits for the rest of it; and at its end, for
+        what the tick itself has changed. That this process pings nobody who is disabled follows from its one thread.
+        """
+        view = self._state.view()
+        if view is not self._sending_since:
+            self._sending_since = view
+            self._sending = memory.sending()
+            for _ in range(_PAUSES):  # most commands end within a millisecond
+                self._sending &= memory.sending()
+                if not self._sending:
+                    break
+                time.sleep(_PAUSE)
+        self._sending &= memory.sending()
+        self._state.publish_sending({set_id for _, set_id, _ in self._sending})
 
     def _tell_changes(self) -> None:
         """Call the script's on_node_changes with what has changed since the last tick, all at once."""

@@ -19,6 +19,8 @@ from KSR.testing import Daemon, Ksr, Routed, SentMessage, SipMessage, Worker
 
 THREE = {"default": [{"name": f"rtp{number}", "url": f"udp:192.0.2.{number}:2223"} for number in (1, 2, 3)]}
 
+ANOTHER = 77
+"""The id of a process that runs, and that no test needs."""
 
 CONFIG = Path(__file__).resolve().parents[2] / "kamailio.cfg.d" / "kamailio.cfg"
 
@@ -75,6 +77,10 @@ class Site:
             supervisor._prober._due = 0
             self.timer.run("ksr_timer_event", "kemi_rtp")  # sends the pings
             self.timer.run("ksr_timer_event", "kemi_rtp")  # gathers the answers
+
+    def is_alive(self, pid: int) -> bool:
+        """Whether a process of this Kamailio runs."""
+        return pid == ANOTHER or any(process.pid == pid for process in self.ksr.processes)
 
     def routes(self, worker: Worker) -> Routes:
         script = worker.script

@@ -113,7 +113,8 @@ def test_disable_holds_without_the_timer_and_says_what_is_missing(site: Site, mo
     site.tick()
     mocker.patch.object(Site, "tick", lambda site, seconds: site.ksr.clock.advance(seconds))
     result = site.cli("disable", "rtp2", "--reason", "NIC swap")
-    assert result.exit_code == 0
+    assert result.exit_code == cli.SAVED
+    assert "timer has not confirmed that no worker still sends to rtp2" in result.stderr
     assert "timer has not told the module" in result.stderr
     assert not {node.name: s for node, s in site.routes(worker).shared.view()}["rtp2"].serves
 
@@ -384,21 +385,51 @@ def test_without_kamailio_a_decision_is_saved_and_said_so(site: Site, mocker: Mo
 def test_a_command_returns_only_when_no_worker_is_still_sending(site: Site, mocker: MockerFixture) -> None:
     worker = site.start()
     node = site.node("rtp2")
-    site.routes(worker).shared.enter(node.set_id)
-    notes: list[int] = []
+    shared = site.routes(worker).shared
+    ticks: list[float] = []
 
-    def still_busy(rpc: Rpc) -> dict[str, str]:
-        notes.append(len(notes))
-        if len(notes) == 4:
-            site.routes(worker).shared.leave()
-        return in_flight(rpc)
+    def tick(site: Site, seconds: float) -> None:
+        ticks.append(seconds)
+        if len(ticks) == 4:
+            shared.leave()
+        run(site, seconds=seconds)
 
-    in_flight = StubRpc.in_flight
+    run = Site.tick
     with site.ksr.handling(site.ksr.invite()):
-        site.routes(worker).shared.enter(node.set_id)
-        mocker.patch.object(StubRpc, "in_flight", still_busy)
-        assert site.cli("disable", "rtp2", "--reason", "r").exit_code == cli.DONE
-    assert len(notes) == 4
+        shared.enter(node.set_id)
+    mocker.patch.object(Site, "tick", tick)
+    assert site.cli("disable", "rtp2", "--reason", "r").exit_code == cli.DONE
+    assert len(ticks) == 4
+
+
+def test_a_command_waits_for_no_other_node(site: Site) -> None:
+    worker = site.start()
+    with site.ksr.handling(site.ksr.invite()):
+        site.routes(worker).shared.enter(site.node("rtp3").set_id)
+    assert site.cli("disable", "rtp2", "--reason", "r").exit_code == cli.DONE
+
+
+def test_a_command_that_is_never_ended_is_told_of(site: Site) -> None:
+    worker = site.start()
+    with site.ksr.handling(site.ksr.invite()):
+        site.routes(worker).shared.enter(site.node("rtp2").set_id)
+    result = site.cli("disable", "rtp2", "--reason", "r")
+    assert result.exit_code == cli.SAVED
+    assert "has not confirmed that no worker still sends to rtp2" in result.stderr
+
+
+def test_what_begins_after_a_change_holds_no_command_up(site: Site) -> None:
+    """A draining node goes on being sent the commands of its calls."""
+    worker = site.start()
+    shared = site.routes(worker).shared
+    with site.ksr.handling(site.ksr.invite()):
+        site.tick()
+        shared.touch()
+        site.tick()
+        shared.enter(site.node("rtp2").set_id)
+    with StubRpc("") as rpc:
+        site.timer.run("ksr_timer_event", "kemi_rtp")
+        assert rpc.wait_until_sent([site.node("rtp2").set_id], timeout=0)
 
 
 def test_who_decided_is_the_login_behind_sudo(monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture) -> None:

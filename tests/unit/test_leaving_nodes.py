@@ -5,9 +5,7 @@ import json
 import pytest
 from pytest_mock import MockerFixture
 
-from kemi_rtp import module
-from kemi_rtp.module import Reply
-from kemi_rtp.nodes import Node
+import KSR
 from KSR.testing import Routed, SipMessage, Worker
 
 from .site import THREE, Site
@@ -101,14 +99,14 @@ def test_an_offer_that_was_on_its_way_is_answered_there_too(site: Site, mocker: 
     site.tick(12)
     url = site.node("rtp3").url
     call_id = next(f"call-{n}" for n in range(100) if chosen(site, f"call-{n}") == "rtp3")
-    offered = module.offer
+    offered = KSR.rtpengine.rtpengine_offer
 
-    def taken_out_meanwhile(node: Node, flags: str) -> Reply:
+    def taken_out_meanwhile(flags: str) -> int:
         take_out(site, "rtp3")
-        return offered(node, flags)
+        return offered(flags)
 
     mocker.patch("kemi_rtp.supervisor.LINGER", 60.0)
-    mocker.patch("kemi_rtp.relay.module.offer", taken_out_meanwhile)
+    mocker.patch.object(KSR.rtpengine, "rtpengine_offer", taken_out_meanwhile)
     _, routed = site.call(worker, call_id)
     site.answer(worker, routed.request)
     assert commands(site, url, call_id) == ["offer", "answer"]

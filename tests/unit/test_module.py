@@ -59,11 +59,6 @@ def test_sockets_to_other_nodes_are_left_alone(to_closed_port: socket.socket) ->
     assert is_refused(to_closed_port)
 
 
-def test_nothing_is_looked_for_while_a_node_answers(to_closed_port: socket.socket) -> None:
-    module._forget_errors(node_at(to_closed_port.getpeername()[1]))
-    assert is_refused(to_closed_port)
-
-
 def test_only_the_first_command_after_an_unanswered_one_looks_for_errors(site: Site, mocker: MockerFixture) -> None:
     site.write_nodes({"default": THREE["default"][:1]})
     worker = site.start()

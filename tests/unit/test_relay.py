@@ -4,7 +4,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 import KSR
-from kemi_rtp import shared
+from kemi_rtp import memory
 from kemi_rtp.state import SharedState
 from KSR.testing import Routed, SipMessage, State, Worker
 
@@ -155,18 +155,6 @@ def test_a_reload_of_the_module_at_that_moment_fails_no_call(site: Site, mocker:
     _, routed = site.call(worker, "c1")
     assert len(routed.relayed) == 1
     assert all(standing.routable for _, standing in site.routes(worker).shared.view())
-
-
-def test_a_command_served_by_another_node_than_chosen_is_an_error_in_the_log(site: Site, mocker: MockerFixture) -> None:
-    worker = site.start()
-
-    def elsewhere(flags: str) -> int:
-        KSR.pv.sets("$avp(kemi_rtp_node)", "udp:198.51.100.1:1")
-        return 1
-
-    mocker.patch.object(KSR.rtpengine, "rtpengine_offer", elsewhere)
-    site.call(worker, "c1")
-    assert any("served by udp:198.51.100.1:1 instead of rtp" in line for line in site.ksr.log_at("err"))
 
 
 def test_nothing_is_sent_when_the_module_lacks_the_set(site: Site, mocker: MockerFixture) -> None:
@@ -415,14 +403,13 @@ def test_a_node_disabled_between_choice_and_sending_gets_nothing(site: Site, moc
 def test_a_worker_notes_what_it_sends_while_it_sends(site: Site, mocker: MockerFixture) -> None:
     worker = site.start()
     offer = KSR.rtpengine.rtpengine_offer
-    notes: list[int] = []
+    notes: list[list[tuple[int, int]]] = []
 
     def look(flags: str) -> int:
-        note = KSR.htable.sht_get(shared.BUSY, str(KSR.pv.get("$pp")))
-        notes.append(shared.busy_with(str(note)))
+        notes.append([(memory.pids[place], set_id) for place, set_id, _ in memory.sending()])
         return offer(flags)
 
     mocker.patch.object(KSR.rtpengine, "rtpengine_offer", look)
     site.call(worker, "c1")
-    assert notes == [site.node(site.serving("c1")[0]).set_id]
-    assert shared.busy_with(str(KSR.htable.sht_get(shared.BUSY, str(worker.process.pid)))) == 0
+    assert notes == [[(worker.process.pid, site.node(site.serving("c1")[0]).set_id)]]
+    assert memory.sending() == frozenset()

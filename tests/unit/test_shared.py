@@ -56,22 +56,9 @@ def test_keys_of_different_kinds_never_meet() -> None:
     assert len({*names, *fixed}) == len(names) + len(fixed)
 
 
-def test_a_note_names_the_set_that_is_sent_to() -> None:
-    assert shared.busy_with(shared.busy_note(1424964589, 3)) == 1424964589
-    assert shared.busy_with(shared.busy_note(shared.PROBING, 3)) == shared.PROBING
-
-
-def test_a_process_that_sends_nothing_is_busy_with_no_set() -> None:
-    assert shared.busy_with(shared.IDLE) == 0
-
-
-def test_all_notes_are_of_one_length_so_that_htable_needs_no_memory_for_them() -> None:
-    notes = (shared.busy_note(1, 1), shared.busy_note(2**31 - 1, 10**9), shared.busy_note(shared.PROBING, 1))
-    assert {len(note) for note in notes} == {len(shared.IDLE)}
-
-
-def test_no_two_notes_of_a_process_are_the_same() -> None:
-    assert shared.busy_note(7, 1) != shared.busy_note(7, 2)
+def test_what_is_being_sent_is_told_with_its_generation() -> None:
+    assert shared.decode_sending(shared.encode_sending("1.2", {7, 3})) == ("1.2", [3, 7])
+    assert shared.decode_sending(None) == (None, [])
 
 
 def test_no_two_generations_are_the_same() -> None:

@@ -11,7 +11,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 import KSR
-from kemi_rtp import shared
+from kemi_rtp import memory, shared
 from kemi_rtp.relay import MAX_BOUND, PROMPT_MS, SLOW_MS
 from kemi_rtp.routes import Routes
 from kemi_rtp.state import MAX_DELETES, SharedState
@@ -20,7 +20,7 @@ from kemi_rtp.times import utc_now
 from kemi_rtp.view import LATE_MS, STALE_AFTER
 from KSR.testing import Routed, SipMessage, State, Worker
 
-from .site import THREE, Site
+from .site import ANOTHER, THREE, Site
 
 NAMES = ("rtp1", "rtp2", "rtp3")
 
@@ -115,10 +115,14 @@ def test_a_node_that_the_module_lacks_is_avoided_for_a_moment_and_not_down(site:
 
 def wait_for(site: Site, name: str, processes: int, *, answered_ms_ago: int = 10 * SLOW_MS) -> None:
     """Let so many processes wait for a node that answered last so long ago."""
-    set_id = site.node(name).set_id
-    KSR.htable.sht_seti(shared.WAITING, shared.waiting_key(set_id), processes)
-    now = int(time.monotonic() * 1000) % 0x7FFFFFFF
-    KSR.htable.sht_seti(shared.WAITING, shared.answered_key(set_id), (now - answered_ms_ago) % 0x7FFFFFFF)
+    first = 100 * (1 + NAMES.index(name))
+    for place in range(first, first + 100):
+        memory.sets[place] = site.node(name).set_id if place < first + processes else 0
+        memory.since[place] = time.monotonic_ns() - answered_ms_ago * 1_000_000
+        memory.pids[place] = ANOTHER
+    memory.places[0] = memory.PLACES - 1
+    answered = int(time.monotonic() * 1000) - answered_ms_ago
+    KSR.htable.sht_seti(shared.STATE, shared.answered_key(site.node(name).set_id), answered % 0x7FFFFFFF)
 
 
 def test_a_node_that_enough_workers_wait_for_is_avoided_by_new_calls(site: Site) -> None:
@@ -250,12 +254,28 @@ def test_a_busy_node_that_answers_gets_answers_and_deletes(site: Site, mocker: M
 def test_a_node_that_was_idle_is_not_slow(site: Site) -> None:
     """The first commands after a quiet hour come all at once."""
     site.start()
-    wait_for(site, "rtp1", 0, answered_ms_ago=3_600_000)
     state = site.routes(site.ksr.workers[0]).shared
     set_id = site.node("rtp1").set_id
-    for _ in range(4):
-        state.enter(set_id)
-    assert state.silent_for(set_id) < 3_600_000
+    wait_for(site, "rtp1", 0, answered_ms_ago=3_600_000)
+    for worker in site.ksr.workers:
+        site.routes(worker).shared.enter(set_id)
+    assert state.silent_for(set_id) < 3_000_000
+
+
+def test_a_node_that_answers_others_is_not_silent(site: Site) -> None:
+    """One packet that was lost keeps a worker waiting, and says nothing about the node."""
+    site.start()
+    first, second = (site.routes(worker).shared for worker in site.ksr.workers)
+    set_id = site.node("rtp1").set_id
+    wait_for(site, "rtp1", 1, answered_ms_ago=3_000_000)
+    with site.ksr.handling(site.ksr.invite()):
+        first.enter(set_id)
+        assert second.silent_for(set_id) >= 3_000_000
+        first.leave(answered=False)
+        assert second.silent_for(set_id) >= 3_000_000
+        first.enter(set_id)
+        first.leave(answered=True)
+        assert second.silent_for(set_id) < 3_000_000
 
 
 def test_a_last_resort_holds_one_worker_at_a_time(site: Site) -> None:
@@ -272,17 +292,35 @@ def test_the_count_of_waiting_workers_returns_to_zero(site: Site) -> None:
     worker = site.start()
     invite, routed, name = established(site, worker)
     bye(site, worker, invite, routed)
-    assert KSR.htable.sht_get(shared.WAITING, shared.waiting_key(site.node(name).set_id)) == 0
+    assert site.routes(worker).shared.waiting(site.node(name)) == 0
 
 
 def test_a_worker_that_died_while_it_waited_counts_no_longer(site: Site) -> None:
     worker = site.start()
     site.tick()
     node = site.node("rtp2")
-    KSR.htable.sht_inc(shared.WAITING, shared.waiting_key(node.set_id))
+    wait_for(site, "rtp2", 1)
     site.tick(2)
-    assert KSR.htable.sht_get(shared.WAITING, shared.waiting_key(node.set_id)) == 0
-    assert site.routes(worker).shared.view().node(node.set_id) is not None
+    assert site.routes(worker).shared.waiting(node) == 1
+    for place, _, _ in memory.sending():
+        memory.pids[place] = ANOTHER + 1
+    site.tick(2)
+    assert site.routes(worker).shared.waiting(node) == 0
+
+
+def test_every_process_has_a_place_of_its_own_and_keeps_it_when_the_script_is_loaded_again(site: Site) -> None:
+    site.start(workers=3)
+
+    def places() -> list[int]:
+        for worker in site.ksr.workers:
+            site.call(worker, f"c{worker.process.rank}")
+        return [memory.pids.tolist().index(worker.process.pid) for worker in site.ksr.workers]
+
+    before = places()
+    assert len(set(before)) == 3
+    site.ksr.clock.advance(10)
+    site.ksr.rpc.execute(site.ksr.main, "app_python.reload", [])
+    assert places() == before
 
 
 # --- slow nodes -------------------------------------------------------------------------------------------------------

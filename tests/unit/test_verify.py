@@ -158,10 +158,3 @@ def test_without_kamailio_there_is_nothing_to_compare_with(site: Site, mocker: M
     result = site.cli("verify")
     assert result.exit_code == cli.SAVED
     assert "not reachable" in result.stderr
-
-
-def test_a_note_of_a_view_is_not_taken_for_a_command_in_flight(still: Site) -> None:
-    still.call(still.ksr.workers[0], "c1")
-    with StubRpc("") as rpc:
-        assert rpc.generations()
-        assert all(shared.busy_with(note) == 0 for note in rpc.in_flight().values())

@@ -1,0 +1,70 @@
+"""Memory that all processes of one Kamailio share: which of them is sending to which node, and since when. Pure.
+
+It is made before Kamailio forks, and every process inherits it. So this one module stays loaded when
+`app_python.reload` brings in the others anew.
+
+A process writes the cells of its own place only, each with a single store of eight bytes, so it needs no lock. The
+order between these cells and the htables is kept by the locks of the latter: see SharedState.enter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+from pathlib import Path
+
+PLACES = 1024
+"""Processes of one Kamailio at most; place 0 is nobody's."""
+_WIDTH = 8
+
+made = False
+"""Whether there is any: false in a process whose main process did not make it."""
+pids: memoryview
+"""By place: the id of the process that has it; 0 when nobody has."""
+sets: memoryview
+"""By place: set id of the node that the process is sending to; 0 for none."""
+since: memoryview
+"""By place: time.monotonic_ns() at which it began."""
+places: memoryview
+"""One cell: places up to this one may be taken."""
+
+
+def make() -> None:
+    """Make it anew, for a Kamailio that starts."""
+    global made, pids, sets, since, places
+    cells = memoryview(mmap.mmap(-1, (3 * PLACES + 1) * _WIDTH)).cast("q")
+    pids, sets, since = (cells[n * PLACES : (n + 1) * PLACES] for n in range(3))
+    places = cells[3 * PLACES :]
+    made = True
+
+
+def place_of(pid: int) -> int | None:
+    """The place that a process has taken; None when it has none."""
+    with contextlib.suppress(ValueError):
+        return pids.tolist().index(pid)
+    return None
+
+
+def take(place: int, pid: int) -> None:
+    """Give a process a place that a counter common to all has given to no other. Raises RuntimeError when too many."""
+    if place >= PLACES:
+        raise RuntimeError(f"Kamailio has more than {PLACES - 1} processes")
+    pids[place] = pid
+    places[0] = max(places[0], place)
+
+
+def sending() -> frozenset[tuple[int, int, int]]:
+    """What is being sent now: place of the process, set id of the node, and since when."""
+    return frozenset((place, set_id, since[place]) for place, set_id in enumerate(sets.tolist()) if set_id)
+
+
+def tidy() -> None:
+    """Take out what processes that have died seem to send."""
+    places[0] = max((place for place, pid in enumerate(pids.tolist()) if pid), default=0)
+    for place, _, _ in sending():
+        if not _is_alive(pids[place]):
+            sets[place] = 0
+
+
+def _is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
