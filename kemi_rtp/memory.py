@@ -55,7 +55,10 @@ def take(place: int, pid: int) -> None:
 
 def sending() -> frozenset[tuple[int, int, int]]:
     """What is being sent now: place of the process, set id of the node, and since when."""
-    return frozenset((place, set_id, since[place]) for place, set_id in enumerate(sets.tolist()) if set_id)
+    now = sets.tolist()
+    if not any(now):
+        return frozenset()
+    return frozenset((place, set_id, since[place]) for place, set_id in enumerate(now) if set_id)
 
 
 def tidy() -> None:

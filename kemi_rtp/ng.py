@@ -81,17 +81,17 @@ class Client:
     def collect(self, timeout: float = 0.0) -> dict[str, bytes]:
         """The answers that have come, by name; waits up to `timeout` seconds for all that are out."""
         answers: dict[str, bytes] = {}
-        if not self._waiting:
-            return answers
         deadline = time.monotonic() + timeout
-        with selectors.DefaultSelector() as selector:
+        while self._waiting:
             for one in self._sockets.values():
-                selector.register(one, selectors.EVENT_READ)
-            while self._waiting:
-                ready = selector.select(max(0.0, deadline - time.monotonic()))
-                for key, _ in ready:
-                    answers.update(self._receive(key.fileobj))  # type: ignore[arg-type]
-                if not ready or time.monotonic() >= deadline:
+                answers.update(self._receive(one))
+            left = deadline - time.monotonic()
+            if not self._waiting or left <= 0:
+                break
+            with selectors.DefaultSelector() as selector:
+                for one in self._sockets.values():
+                    selector.register(one, selectors.EVENT_READ)
+                if not selector.select(left):
                     break
         return answers
 

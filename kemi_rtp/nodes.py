@@ -10,6 +10,7 @@ pools:
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 import zlib
@@ -49,8 +50,13 @@ class Node:
     @property
     def address(self) -> tuple[str, int]:
         """Host (name or address, IPv6 without brackets) and UDP port of the NG control socket."""
-        host, _, port = self.url.partition(":")[2].rpartition(":")
-        return host.strip("[]"), int(port)
+        return _address(self.url)
+
+
+@functools.lru_cache(maxsize=4096)
+def _address(url: str) -> tuple[str, int]:
+    host, _, port = url.partition(":")[2].rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 @dataclass(frozen=True, slots=True)

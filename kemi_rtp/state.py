@@ -220,9 +220,7 @@ class SharedState:
 
     def publish_sending(self, sending: Iterable[int]) -> None:
         """Tell the operator's commands to which nodes commands are on their way that may be older than the view."""
-        value = shared.encode_sending(self.seen.generation, sending)
-        if _get(shared.SENDING) != value:
-            KSR.htable.sht_sets(shared.STATE, shared.SENDING, value)
+        self.put(shared.SENDING, shared.encode_sending(self.seen.generation, sending))
 
     # --- deletes that wait for their node -----------------------------------------------------------------------------
 

@@ -8,11 +8,13 @@ over.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import KSR
@@ -66,6 +68,7 @@ class Supervisor:
         # Empty before the start; what is in force when the script is loaded again later.
         self._config = state.config()
         self._entries: Mapping[str, Entry] = {}
+        self._next_end: datetime | None = None
         self._nodes_version: object = None
         self._registry_version: object = None
         self._reconciler = Reconciler(state, self._adopt, self._note)
@@ -86,9 +89,13 @@ class Supervisor:
         self._standings: dict[Node, Standing] = {}
         self._told_of: View | None = None
 
-    @property
+    @functools.cached_property
     def _state_dir(self) -> Path:
-        return Path(self._config.settings.state_dir)
+        return Path(self._config.settings.state_dir)  # the same for as long as Kamailio runs
+
+    @functools.cached_property
+    def _registry(self) -> Registry:
+        return Registry(self._state_dir)
 
     # --- start -------------------------------------------------------------------------------------------------------
 
@@ -101,7 +108,7 @@ class Supervisor:
             self._check_places()
             self._state_dir.mkdir(parents=True, exist_ok=True)
             last_good.keep(self._nodes_path, content, self._state_dir)
-            registry = Registry(self._state_dir)
+            registry = self._registry
             self._registry_version = _version(registry.path)
             loaded: Loaded | None = None
             if registry.path.exists():
@@ -110,7 +117,7 @@ class Supervisor:
                     transaction.adopt_edits(utc_now())
                     loaded = transaction.loaded
             loaded = loaded or registry.load()
-            self._entries = loaded.entries
+            self._hold(loaded.entries)
             if loaded.problem:
                 log(KSR.crit, loaded.problem)
             now = utc_now()
@@ -159,7 +166,7 @@ class Supervisor:
         self._duty("history", 0, self._write_notes)
         self._duty("cooling", 0, self._end_cooling)
         self._duty("deletes", 0, lambda: self._deleter.send(self._config.settings))
-        self._duty("calls", 1.0, self._state.correct_calls)
+        self._duty("calls", 10.0, self._state.correct_calls)
         self._duty("leaving", 1.0, self._let_go)
         self._duty("places", 1.0, memory.tidy)
         self._duty("events", 0, self._tell_changes)
@@ -223,7 +230,7 @@ class Supervisor:
         if not self._reconciler.provide(config):
             return
         # Under the registry's lock, with what it holds now: a command may have published more than was picked up here.
-        with contextlib.suppress(RegistryBusyError), Registry(self._state_dir).exclusive(timeout=0) as transaction:
+        with contextlib.suppress(RegistryBusyError), self._registry.exclusive(timeout=0) as transaction:
             in_file, self._staged = self._staged, None
             self._config = config
             self._state.put_config(config)
@@ -274,10 +281,10 @@ class Supervisor:
 
     def _pick_up_registry(self) -> None:
         """Publish edits of the registry made by hand, and store the end of decisions whose time is over."""
-        registry = Registry(self._state_dir)
+        registry = self._registry
         version = _version(registry.path)
         now = utc_now()
-        over = any(entry.at(now) is not entry for entry in self._entries.values())
+        over = self._next_end is not None and self._next_end <= now
         if version == self._registry_version and not over:
             return
         try:
@@ -297,9 +304,13 @@ class Supervisor:
         except RegistryBusyError:
             pass  # a command is at work; it publishes its change itself, and the next tick comes soon
 
+    def _hold(self, entries: Mapping[str, Entry]) -> None:
+        self._entries = entries
+        self._next_end = min((entry.until for entry in entries.values() if entry.until is not None), default=None)
+
     def _publish(self, entries: Mapping[str, Entry]) -> None:
         """Put what the registry holds in force; under its lock."""
-        self._entries = entries
+        self._hold(entries)
         self._state.put_admin(entries.values(), self._config.nodes)
         self._state.touch()
 
@@ -310,11 +321,11 @@ class Supervisor:
         now = utc_now()
         reason = f"disabled in the rtpengine module: rtpengine.enable {node.url} 0"
         try:
-            with Registry(self._state_dir).exclusive(timeout=0) as transaction:
+            with self._registry.exclusive(timeout=0) as transaction:
                 adopted = transaction.adopt_disable(node, reason, now, self._config.nodes)
                 self._state.put_mark(node, marked=True)
                 self._publish(transaction.entries)
-                self._registry_version = _version(Registry(self._state_dir).path)
+                self._registry_version = _version(self._registry.path)
         except RegistryBusyError:
             return  # a command is at work; the mark is still there at the next tick
         if adopted:
@@ -329,7 +340,7 @@ class Supervisor:
     def _write_notes(self) -> None:
         """Write repairs into the history, once no command holds the registry."""
         if self._notes:
-            with contextlib.suppress(RegistryBusyError), Registry(self._state_dir).exclusive(timeout=0) as transaction:
+            with contextlib.suppress(RegistryBusyError), self._registry.exclusive(timeout=0) as transaction:
                 transaction.record(self._notes)
                 self._notes = []
 
@@ -353,16 +364,16 @@ class Supervisor:
         what the tick itself has changed. That this process pings nobody who is disabled follows from its one thread.
         """
         view = self._state.view()
-        if view is not self._sending_since:
-            self._sending_since = view
-            self._sending = memory.sending()
-            for _ in range(_PAUSES):  # most commands end within a millisecond
-                self._sending &= memory.sending()
-                if not self._sending:
-                    break
-                time.sleep(_PAUSE)
-        self._sending &= memory.sending()
-        self._state.publish_sending({set_id for _, set_id, _ in self._sending})
+        if view is self._sending_since and not self._sending:
+            return
+        began = memory.sending() if view is not self._sending_since else self._sending
+        for _ in range(_PAUSES):  # most commands end within a millisecond
+            began &= memory.sending()
+            if not began:
+                break
+            time.sleep(_PAUSE)
+        self._state.publish_sending({set_id for _, set_id, _ in began})
+        self._sending_since, self._sending = view, began
 
     def _tell_changes(self) -> None:
         """Call the script's on_node_changes with what has changed since the last tick, all at once."""
