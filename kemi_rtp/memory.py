@@ -26,7 +26,7 @@ sets: memoryview
 since: memoryview
 """By place: time.monotonic_ns() at which it began."""
 places: memoryview
-"""One cell: places up to this one may be taken."""
+"""One cell: places below this one may be taken."""
 
 
 def make() -> None:
@@ -50,7 +50,7 @@ def take(place: int, pid: int) -> None:
     if place >= PLACES:
         raise RuntimeError(f"Kamailio has more than {PLACES - 1} processes")
     pids[place] = pid
-    places[0] = max(places[0], place)
+    places[0] = max(places[0], place + 1)
 
 
 def sending() -> frozenset[tuple[int, int, int]]:
@@ -63,7 +63,7 @@ def sending() -> frozenset[tuple[int, int, int]]:
 
 def tidy() -> None:
     """Take out what processes that have died seem to send."""
-    places[0] = max((place for place, pid in enumerate(pids.tolist()) if pid), default=0)
+    places[0] = max((place + 1 for place, pid in enumerate(pids.tolist()) if pid), default=0)
     for place, _, _ in sending():
         if not _is_alive(pids[place]):
             sets[place] = 0

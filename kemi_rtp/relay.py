@@ -1,4 +1,4 @@
-"""Media for the current SIP message: offer, answer, delete, and manage, which tells which of them is due."""
+"""Media for the current SIP message: offer, answer and delete, and which of them is due."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from kemi_rtp.module import DONE, REFUSED, Reply
 from kemi_rtp.nodes import Node
 from kemi_rtp.state import SharedState
 from kemi_rtp.view import LATE_MS, Standing, View
+
+_LATE = LATE_MS / 1000
 
 ROUTE_PARAMETER = "kr"
 """Record-Route parameter that names a call's node, as its set id in hexadecimal."""
@@ -35,8 +37,6 @@ MAX_REFUSALS = 2
 _REQUEST = "$avp(kemi_rtp_request)"
 _ROUTE = f"$(route_uri{{uri.param,{ROUTE_PARAMETER}}})"
 
-Permission = Callable[[Standing, int], bool]
-"""Whether a command may be sent to a node of this standing that so many processes wait for, this one included."""
 Patience = Callable[[SharedState, Node, Standing], int]
 """Milliseconds without an answer to anybody, after which a node of this standing is left if enough wait for it."""
 Command = Callable[[str], int]
@@ -60,14 +60,8 @@ class Outcome(NamedTuple):
 NOTHING_DUE = Outcome()
 
 
-def _serves(standing: Standing, waiting: int) -> bool:
-    """For the calls that are on a node: what is lost with one of their commands is a call's media."""
-    return standing.serves
-
-
-def _takes_new_call(standing: Standing, waiting: int) -> bool:
-    # A last resort must not cost more than one worker at a time.
-    return standing.routable or (standing.last_resort and waiting <= 1)
+def _served_by(node: Node) -> Outcome:
+    return tuple.__new__(Outcome, (200, "", node))  # a tenth of the time that its own constructor takes
 
 
 class Relay:
@@ -91,7 +85,7 @@ class Relay:
         """
         return self._offer(flags, pool, reanchor=reanchor, in_failure_route=KSR.tmx.t_is_failure_route() > 0)
 
-    def _offer(self, flags: str, pool: str, *, reanchor: bool, in_failure_route: bool) -> Outcome:
+    def _offer(self, flags: str, pool: str, *, reanchor: bool = True, in_failure_route: bool = False) -> Outcome:
         state = self._state
         call_id = str(KSR.pv.get("$ci"))
         before = state.binding(call_id)
@@ -117,17 +111,17 @@ class Relay:
                 view = state.seen
                 continue
             if node is bound:
-                reply, _ = self._send(command, node.set_id, flags, _serves, MAX_BOUND, _patience_with_calls)
+                reply, _ = self._send(command, node.set_id, flags, MAX_BOUND, _patience_with_calls)
             else:
                 limit = NO_LIMIT if attempt.patient else view.settings.max_waiting
-                reply, _ = self._send(command, node.set_id, flags, _takes_new_call, limit, attempt.patience, view)
+                reply, _ = self._send(command, node.set_id, flags, limit, attempt.patience, view)
             if reply is DONE:
                 state.bind(call_id, node.set_id, before)
                 if initial and not in_failure_route:
                     KSR.rr.add_rr_param(f";{ROUTE_PARAMETER}={node.set_id:x}")
                 if attempt.refused_by:
                     state.put_cooling(attempt.refused_by[0], "refused a call that another node accepted")
-                return Outcome(node=node)
+                return _served_by(node)
             if reply is Reply.OUTDATED:
                 view, node = state.seen, None
                 continue
@@ -175,12 +169,12 @@ class Relay:
         node = None
         if set_id is not None:
             command = KSR.rtpengine.rtpengine_answer
-            reply, node = self._send(command, set_id, flags, _serves, MAX_BOUND, _patience_with_calls)
+            reply, node = self._send(command, set_id, flags, MAX_BOUND, _patience_with_calls)
         if node is None or reply is Reply.WITHDRAWN:
             return Outcome(503, "the node that has the offer is out of service")
         if reply is DONE:
             self._state.bind(call_id, node.set_id, before)
-            return Outcome(node=node)
+            return _served_by(node)
         self._failed(node, reply, "answer")
         return Outcome(503, f"{node.name} did not take the answer")
 
@@ -195,52 +189,60 @@ class Relay:
         set_id = before if before is not None else _set_from_route()
         if set_id is None:
             return NOTHING_DUE
-        reply, node = self._send(KSR.rtpengine.rtpengine_delete, set_id, flags, _serves, 1, _patience_with_deletes)
+        reply, node = self._send(KSR.rtpengine.rtpengine_delete, set_id, flags, 1, _patience_with_deletes)
         if node is None:
             return NOTHING_DUE
         if reply is not DONE:
             self._failed(node, reply, "delete")
             if reply is not REFUSED:
                 self._state.defer_delete(node, call_id, str(KSR.pv.get("$ft") or ""))
-        return Outcome(node=node)
+        return _served_by(node)
+
+    # --- what is due -------------------------------------------------------------------------------------------------
 
     def manage(self, flags: str = "", pool: str = "default", *, reanchor: bool = True) -> Outcome:
-        """Do what is due for the current message: the cases of the module's rtpengine_manage().
+        """Do what is due for the current message, whatever the route: the cases of the module's rtpengine_manage()."""
+        if KSR.siputils.is_reply() > 0:
+            return self.reply(flags, pool)
+        if KSR.tmx.t_is_failure_route() > 0:
+            return self.failure(flags)
+        return self.request(flags, pool, reanchor=reanchor)
 
-        Requests: an offer for INVITE and UPDATE with SDP, a node for an INVITE without, an answer for ACK and PRACK
-        with SDP, a delete for BYE and CANCEL. Replies: an answer when the request carried SDP, an offer when it did
-        not. Failure of an initial INVITE: a delete; the failure of a re-INVITE leaves the call as it was (RFC 3261,
-        section 14.1).
+    def request(self, flags: str = "", pool: str = "default", *, reanchor: bool = True) -> Outcome:
+        """Do what is due for a request, before it is relayed.
+
+        An offer for INVITE and UPDATE with SDP, a node for an INVITE without, an answer for ACK and PRACK with SDP, a
+        delete for BYE and CANCEL.
         """
-        status = KSR.pv.get("$rs")  # of a reply
-        if status is not None:
-            return self._manage_reply(int(str(status)), flags, pool)
         method = KSR.pv.get("$rm")
+        if method in ("INVITE", "UPDATE"):
+            if KSR.sdpops.sdp_content() > 0:
+                KSR.pv.sets(_REQUEST, "offer")
+                return self._offer(flags, pool, reanchor=reanchor)
+            KSR.pv.sets(_REQUEST, "none")
+            return self._reserve(pool) if method == "INVITE" else NOTHING_DUE
         if method in ("BYE", "CANCEL"):
             return self.delete(flags)
-        if method in ("ACK", "PRACK"):
-            if KSR.sdpops.sdp_content() < 0:
-                return NOTHING_DUE
+        if method in ("ACK", "PRACK") and KSR.sdpops.sdp_content() > 0:
             KSR.pv.sets(_REQUEST, "offer")
             return self.answer(flags)
-        if method not in ("INVITE", "UPDATE"):
-            return NOTHING_DUE
-        if KSR.tmx.t_is_failure_route() > 0:
-            return self.delete(flags) if method == "INVITE" and KSR.siputils.has_totag() < 0 else NOTHING_DUE
-        if KSR.sdpops.sdp_content() > 0:
-            KSR.pv.sets(_REQUEST, "offer")
-            return self._offer(flags, pool, reanchor=reanchor, in_failure_route=False)
-        KSR.pv.sets(_REQUEST, "none")
-        return self._reserve(pool) if method == "INVITE" else NOTHING_DUE
+        return NOTHING_DUE
 
-    def _manage_reply(self, status: int, flags: str, pool: str) -> Outcome:
+    def reply(self, flags: str = "", pool: str = "default") -> Outcome:
+        """Do what is due for a reply: an answer when the request carried SDP, an offer when it did not."""
         request = KSR.pv.get(_REQUEST)
         # After a failure other branches may still answer: the failure route deletes when all have failed.
-        if not request or status >= 300 or KSR.sdpops.sdp_content() < 0:
+        if not request or int(str(KSR.pv.get("$rs"))) >= 300 or KSR.sdpops.sdp_content() < 0:
             return NOTHING_DUE
-        if request == "none":
-            return self._offer(flags, pool, reanchor=True, in_failure_route=False)
-        return self.answer(flags)
+        return self._offer(flags, pool) if request == "none" else self.answer(flags)
+
+    def failure(self, flags: str = "") -> Outcome:
+        """Do what is due in a failure route: a delete for an initial INVITE.
+
+        The failure of a re-INVITE leaves the call as it was (RFC 3261, section 14.1).
+        """
+        initial = KSR.pv.get("$rm") == "INVITE" and KSR.siputils.has_totag() < 0
+        return self.delete(flags) if initial else NOTHING_DUE
 
     # --- which node --------------------------------------------------------------------------------------------------
 
@@ -264,17 +266,16 @@ class Relay:
         command: Command,
         set_id: int,
         flags: str,
-        permitted: Permission,
         limit: int,
         patience: Patience,
         chosen_from: View | None = None,
     ) -> tuple[Reply, Node | None]:
-        """Send one command to the node of a set, if it is permitted at the last moment before.
+        """Send one command to the node of a set, if it may be sent at the last moment before.
 
-        No more than `limit` processes wait for a node that has answered nobody for longer than their `patience`. A node
-        that answers late gets new calls only when no other can take them, until its pings are answered in time. A node
-        that was chosen from a view which holds no longer has to be chosen again. Returns the node as well, None when
-        there is no such set in nodes.yaml any more.
+        `chosen_from` is the view that the node was chosen from for a new call; when it holds no longer, the node has to
+        be chosen again. No more than `limit` processes wait for a node that has answered nobody for longer than their
+        `patience`. A node that answers late gets new calls only when no other can take them, until its pings are
+        answered in time. Returns the node as well, None when there is no such set in nodes.yaml any more.
         """
         state = self._state
         waiting = state.enter(set_id)
@@ -287,8 +288,11 @@ class Relay:
             if found is None:
                 return Reply.WITHDRAWN, None
             node, standing = found
-            if not permitted(standing, waiting):
-                return Reply.WITHDRAWN, node
+            if chosen_from is None:
+                if not standing.serves:  # what is lost with a command for a call that is on a node is its media
+                    return Reply.WITHDRAWN, node
+            elif not standing.routable and (not standing.last_resort or waiting > 1):
+                return Reply.WITHDRAWN, node  # a last resort must not cost more than one worker at a time
             # Busy is no reason by itself to leave a node, and even its tier: only when it answers nobody, too.
             if waiting > limit and state.silent_for(set_id) > patience(state, node, standing):
                 return Reply.BUSY, node
@@ -297,10 +301,10 @@ class Relay:
             if reply is Reply.LOST or reply is Reply.LOCAL:  # a reload of the module's table hides nodes for a moment
                 reply = module.send(command, node, flags)
             answered = reply is DONE or reply is REFUSED
-            took = (time.monotonic() - began) * 1000
-            if took > LATE_MS and answered and not standing.slow:
-                KSR.warn(f"kemi_rtp: {node.name} ({node.url}) is slow: answered after {took:.0f} ms\n")
-                state.put_slow(node, round(took))
+            took = time.monotonic() - began
+            if took > _LATE and answered and not standing.slow:
+                KSR.warn(f"kemi_rtp: {node.name} ({node.url}) is slow: answered after {took * 1000:.0f} ms\n")
+                state.put_slow(node, round(took * 1000))
             return reply, node
         finally:
             state.leave(answered=answered)

@@ -39,7 +39,7 @@ if __name__ != "kemi_rtp.routes":  # loaded by its path: make the package import
 
 from kemi_rtp import state
 from kemi_rtp.log import log
-from kemi_rtp.relay import Outcome, Relay
+from kemi_rtp.relay import NOTHING_DUE, Outcome, Relay
 from kemi_rtp.supervisor import NodeChange, StartError, Supervisor
 
 R = TypeVar("R", bound="Routes")
@@ -58,7 +58,10 @@ def route(method: Callable[..., None]) -> Callable[..., int]:
     @functools.wraps(method)
     def guarded(self: "Routes", msg: object, *arguments: object) -> int:
         try:
-            method(self, *arguments)
+            if arguments:
+                method(self, *arguments)
+            else:
+                method(self)
         except Done:
             pass
         except Exception:
@@ -203,10 +206,10 @@ class Routes:
     # --- media --------------------------------------------------------------------------------------------------------
 
     def media(self) -> Outcome:
-        """Do for the media what the current message calls for."""
+        """Do for the media what the current request calls for."""
         if not self.wants_media():
-            return Outcome()
-        return self.rtp.manage(self.flags(), self.pool(), reanchor=self.keeps_lost_calls())
+            return NOTHING_DUE
+        return self.rtp.request(self.flags(), self.pool(), reanchor=self.keeps_lost_calls())
 
     def media_or_reject(self) -> None:
         """The same for a request that cannot go on without its media.
@@ -216,7 +219,7 @@ class Routes:
         if KSR.is_INVITE() and KSR.tm.t_newtran() <= 0:  # 0: another worker has it already
             raise Done
         outcome = self.media()
-        if outcome:
+        if outcome.code < 300:
             return
         KSR.warn(f"kemi_rtp: call {KSR.pv.get('$ci')} is answered with {outcome.code}: {outcome.reason}\n")
         text = outcome.reason.replace("\\", "").replace('"', "'")
@@ -242,7 +245,8 @@ class Routes:
 
     def reply_from_callee(self) -> None:
         """Every reply to a relayed request."""
-        if not (outcome := self.media()):
+        outcome = self.rtp.reply(self.flags(), self.pool()) if self.wants_media() else NOTHING_DUE
+        if outcome.code >= 300:
             KSR.warn(f"kemi_rtp: call {KSR.pv.get('$ci')} goes on without relayed media: {outcome.reason}\n")
         if KSR.nathelper.nat_uac_test(1) > 0:
             KSR.nathelper.set_contact_alias()
@@ -256,7 +260,8 @@ class Routes:
         The place for serial forking: set the next destination, then `self.rtp.offer(self.flags(), self.pool())` and
         `self.relay()`.
         """
-        self.media()
+        if self.wants_media():
+            self.rtp.failure(self.flags())
 
     def reply(self, code: int, reason: str) -> None:
         """Answer the request and end the route."""

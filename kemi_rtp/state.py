@@ -185,17 +185,17 @@ class SharedState:
         generation, because htable takes a lock for that; so does the supervisor before it looks here.) Returns how many
         processes are sending to the node, this one included.
         """
-        place = self._place or self._take_place()
+        place, sets = self._place or self._take_place(), memory.sets
         memory.since[place] = time.monotonic_ns()
-        memory.sets[place] = set_id
-        return memory.sets[: memory.places[0] + 1].tolist().count(set_id)
+        sets[place] = set_id
+        return sets[: memory.places[0]].tolist().count(set_id)
 
     def leave(self, *, answered: bool = False) -> None:
         """This process waits for no node any more; the node that it waited for has `answered` it."""
         sets, place = memory.sets, self._place
         set_id = sets[place]
         sets[place] = 0
-        if answered and set_id in sets[: memory.places[0] + 1].tolist():  # it matters to those that still wait
+        if answered and set_id in sets[: memory.places[0]].tolist():  # it matters to those that still wait
             KSR.htable.sht_seti(shared.STATE, shared.answered_key(set_id), _milliseconds())
 
     def _take_place(self) -> int:

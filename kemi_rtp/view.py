@@ -116,7 +116,7 @@ class View:
     def choose(self, pool: str, call_id: str, excluded: Container[int] = ()) -> Node | None:
         """The node for a new call; None when the pool has none that may take it, or there is no such pool."""
         candidates = self._pools.get(pool)
-        return candidates.choose(call_id, excluded) if candidates else None
+        return candidates.choose(call_id, excluded) if candidates is not None else None
 
     def why_none(self, pool: str) -> str:
         """Why a pool has no node for a new call, for people."""

@@ -120,7 +120,7 @@ def wait_for(site: Site, name: str, processes: int, *, answered_ms_ago: int = 10
         memory.sets[place] = site.node(name).set_id if place < first + processes else 0
         memory.since[place] = time.monotonic_ns() - answered_ms_ago * 1_000_000
         memory.pids[place] = ANOTHER
-    memory.places[0] = memory.PLACES - 1
+    memory.places[0] = memory.PLACES
     answered = int(time.monotonic() * 1000) - answered_ms_ago
     KSR.htable.sht_seti(shared.STATE, shared.answered_key(site.node(name).set_id), answered % 0x7FFFFFFF)
 
