@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import KSR
@@ -19,7 +20,6 @@ import kemi_rtp
 
 kemi_rtp.forget_modules()
 from kemi_rtp import module, relay, shared  # noqa: E402
-from kemi_rtp.nodes import Node  # noqa: E402
 from kemi_rtp.routes import Routes  # noqa: E402
 from kemi_rtp.times import utc_now  # noqa: E402
 from kemi_rtp.view import build  # noqa: E402
@@ -46,15 +46,15 @@ class Steps:
         As relay.offer does it, without what SIP adds.
         """
         state = self.state
-        view = state.view()
         before = state.binding(call_id)
-        node = view.choose(POOL, call_id)
+        chosen_from = state.seen
+        node = chosen_from.choose(POOL, call_id)
         assert node is not None
         waiting = state.enter(node.set_id)
         view = state.view()
         found = view.node(node.set_id)
         assert found is not None
-        if waiting > view.settings.max_waiting or not found[1].routable:
+        if view is not chosen_from or waiting > view.settings.max_waiting or not found[1].routable:
             raise RuntimeError(f"{node.name} must not be used: {waiting} commands in flight")
         state.leave(answered=True)
         state.bind(call_id, node.set_id, before)
@@ -83,13 +83,15 @@ class Steps:
 
     def prepare_relay_offer(self) -> None:
         """The timer's message is none to add a Record-Route parameter to, and has one Call-ID for ever."""
-        setattr(relay, "_call_id", lambda: self._call_id)  # noqa: B010
-        setattr(module, "offer", lambda node, flags: module.Reply.DONE)  # noqa: B010
-
-        def bind(call_id: str, node: Node, before: int | None, *, initial: bool) -> None:
-            self.state.bind(call_id, node.set_id, before)
-
-        setattr(self.rtp, "_bind", bind)  # noqa: B010
+        setattr(module, "send", lambda command, node, flags: module.DONE)  # noqa: B010
+        substitute = SimpleNamespace(
+            pv=SimpleNamespace(get=lambda name: self._call_id),
+            siputils=KSR.siputils,
+            tmx=KSR.tmx,
+            rtpengine=KSR.rtpengine,
+            rr=SimpleNamespace(add_rr_param=lambda parameter: 1),
+        )
+        setattr(relay, "KSR", substitute)  # noqa: B010
 
     def routable(self) -> int:
         """How many nodes may take a call now."""

@@ -173,7 +173,8 @@ class Relay:
         if node is None or reply is Reply.WITHDRAWN:
             return Outcome(503, "the node that has the offer is out of service")
         if reply is DONE:
-            self._state.bind(call_id, node.set_id, before)
+            if before is None:
+                self._state.bind(call_id, node.set_id, before)
             return _served_by(node)
         self._failed(node, reply, "answer")
         return Outcome(503, f"{node.name} did not take the answer")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_right
 from collections.abc import Container, Iterable
+from hashlib import blake2b
 from itertools import accumulate
 
 from kemi_rtp.nodes import Node
 
-_POINTS = 1 << 64
 _DRAWS = 16
+_SALTS = tuple(b"%d" % draw for draw in range(_DRAWS + 1))
 
 
 class Tier:
@@ -56,5 +56,5 @@ class Pool:
 
 def _pick(nodes: list[Node], bounds: list[int], call_id: str, draw: int) -> Node:
     """The node that follows from the Call-ID and the draw, in every process and on every machine."""
-    digest = hashlib.blake2b(call_id.encode("utf-8", "surrogateescape"), digest_size=8, salt=b"%d" % draw).digest()
-    return nodes[bisect_right(bounds, int.from_bytes(digest, "big") * bounds[-1] // _POINTS)]
+    digest = blake2b(call_id.encode("utf-8", "surrogateescape"), digest_size=8, salt=_SALTS[draw]).digest()
+    return nodes[bisect_right(bounds, int.from_bytes(digest, "big") * bounds[-1] >> 64)]

@@ -11,7 +11,7 @@ import KSR
 from kemi_rtp import memory, shared
 from kemi_rtp.admin import Entry, State
 from kemi_rtp.nodes import Config, Node
-from kemi_rtp.shared import GENERATION, STATE
+from kemi_rtp.shared import CALLS, GENERATION, STATE, calls_key
 from kemi_rtp.times import utc_now
 from kemi_rtp.view import AWAITED, Health, Standing, View, build, encode_health, is_stale, standing_of
 
@@ -23,7 +23,7 @@ MAX_DELETES = 10_000
 
 def ready() -> bool:
     """Whether shared memory has been filled: false only before Kamailio forked its workers."""
-    return KSR.htable.sht_get(shared.STATE, shared.GENERATION) is not None
+    return KSR.htable.sht_get(STATE, shared.GENERATION) is not None
 
 
 class SharedState:
@@ -60,15 +60,15 @@ class SharedState:
 
     def touch(self) -> None:
         """Make every worker rebuild its view at its next message; due after every change."""
-        KSR.htable.sht_sets(shared.STATE, shared.GENERATION, shared.new_generation())
+        KSR.htable.sht_sets(STATE, shared.GENERATION, shared.new_generation())
 
     def put_config(self, config: Config) -> None:
         """Publish what nodes.yaml says."""
-        counters = [shared.calls_key(node.set_id) for node in config.nodes]
+        counters = [calls_key(node.set_id) for node in config.nodes]
         for key in (shared.PLACES, shared.DELETES_WAITING, shared.DELETES_DROPPED, *counters):
             if _get(key) is None:
-                KSR.htable.sht_seti(shared.STATE, key, 0)  # sht_inc counts in keys that exist only
-        KSR.htable.sht_sets(shared.STATE, shared.CONFIG, shared.encode_config(config))
+                KSR.htable.sht_seti(STATE, key, 0)  # sht_inc counts in keys that exist only
+        KSR.htable.sht_sets(STATE, shared.CONFIG, shared.encode_config(config))
 
     def config(self) -> Config:
         """The last good nodes.yaml, as published."""
@@ -88,19 +88,19 @@ class SharedState:
 
     def _put_admin(self, items: Mapping[str, str], nodes: Iterable[Node]) -> None:
         for key, value in items.items():
-            KSR.htable.sht_sets(shared.STATE, key, value)
+            KSR.htable.sht_sets(STATE, key, value)
         for key in {shared.admin_key(name) for node in nodes for name in (node.name, node.url)} - items.keys():
             if _get(key):
-                KSR.htable.sht_sets(shared.STATE, key, "")
+                KSR.htable.sht_sets(STATE, key, "")
 
     def put_health(self, node: Node, health: Health, cause: str) -> None:
         """Publish the health of a node."""
-        KSR.htable.sht_sets(shared.STATE, shared.health_key(node.url), encode_health(health, cause))
+        KSR.htable.sht_sets(STATE, shared.health_key(node.url), encode_health(health, cause))
 
     def put_mark(self, node: Node, *, marked: bool | None) -> None:
         """Note that the supervisor has set or cleared the module's permanent mark; None: as its table says."""
         value = "" if marked is None else "set" if marked else "clear"
-        KSR.htable.sht_sets(shared.STATE, shared.mark_key(node.url), value)
+        KSR.htable.sht_sets(STATE, shared.mark_key(node.url), value)
 
     def mark(self, url: str) -> bool | None:
         """What `put_mark` noted last."""
@@ -113,18 +113,18 @@ class SharedState:
 
     def put_cooling(self, node: Node, cause: str) -> None:
         """Keep new calls away from a node for a moment, or no longer when there is no `cause`."""
-        KSR.htable.sht_sets(shared.STATE, shared.cool_key(node.url), cause)
+        KSR.htable.sht_sets(STATE, shared.cool_key(node.url), cause)
         self.touch()
 
     def put_slow(self, node: Node, milliseconds: int) -> None:
         """Publish that a node answered after so many milliseconds: too late, or in time when there are none."""
         text = f"answered after {milliseconds} ms" if milliseconds else ""
-        KSR.htable.sht_sets(shared.STATE, shared.slow_key(node.url), text)
+        KSR.htable.sht_sets(STATE, shared.slow_key(node.url), text)
         self.touch()
 
     def beat(self) -> None:
         """Show that the supervisor runs."""
-        KSR.htable.sht_seti(shared.STATE, shared.HEARTBEAT, int(time.time()))
+        KSR.htable.sht_seti(STATE, shared.HEARTBEAT, int(time.time()))
 
     def get(self, key: str) -> str | int | None:
         """The value of one key of the state table."""
@@ -132,7 +132,7 @@ class SharedState:
 
     def put(self, key: str, value: str) -> None:
         """Set one key of the state table."""
-        KSR.htable.sht_sets(shared.STATE, key, value)
+        KSR.htable.sht_sets(STATE, key, value)
 
     # --- bindings ----------------------------------------------------------------------------------------------------
 
@@ -141,39 +141,39 @@ class SharedState:
 
         `before` is the call's binding so far.
         """
-        KSR.htable.sht_seti(shared.CALLS, call_id, set_id)
+        KSR.htable.sht_seti(CALLS, call_id, set_id)
         if before != set_id:
-            KSR.htable.sht_inc(shared.STATE, shared.calls_key(set_id))
+            KSR.htable.sht_inc(STATE, calls_key(set_id))
             if before is not None:
-                KSR.htable.sht_dec(shared.STATE, shared.calls_key(before))
+                KSR.htable.sht_dec(STATE, calls_key(before))
 
     def binding(self, call_id: str) -> int | None:
         """The set id of the node that a call's media is on, if known."""
-        set_id = KSR.htable.sht_get(shared.CALLS, call_id)
+        set_id = KSR.htable.sht_get(CALLS, call_id)
         return set_id if isinstance(set_id, int) else None
 
     def unbind(self, call_id: str) -> int | None:
         """Forget the binding of a call; returns it."""
         before = self.binding(call_id)
         if before is not None:
-            KSR.htable.sht_rm(shared.CALLS, call_id)
-            KSR.htable.sht_dec(shared.STATE, shared.calls_key(before))
+            KSR.htable.sht_rm(CALLS, call_id)
+            KSR.htable.sht_dec(STATE, calls_key(before))
         return before
 
     def calls(self, node: Node) -> int:
         """Calls on a node: counted as they are bound, and set right by the supervisor when bindings expire."""
-        count = _get(shared.calls_key(node.set_id))
+        count = _get(calls_key(node.set_id))
         return count if isinstance(count, int) else 0
 
     def correct_calls(self) -> None:
         """Count the bindings of every node anew; walks the whole table, for the supervisor only."""
         counts: dict[int, int] = {}
-        for _, set_id in _walk(shared.CALLS):
+        for _, set_id in _walk(CALLS):
             if isinstance(set_id, int):
                 counts[set_id] = counts.get(set_id, 0) + 1
         for node, _ in self.view():
             if self.calls(node) != counts.get(node.set_id, 0):
-                KSR.htable.sht_seti(shared.STATE, shared.calls_key(node.set_id), counts.get(node.set_id, 0))
+                KSR.htable.sht_seti(STATE, calls_key(node.set_id), counts.get(node.set_id, 0))
 
     # --- commands in flight ------------------------------------------------------------------------------------------
 
@@ -196,13 +196,13 @@ class SharedState:
         set_id = sets[place]
         sets[place] = 0
         if answered and set_id in sets[: memory.places[0]].tolist():  # it matters to those that still wait
-            KSR.htable.sht_seti(shared.STATE, shared.answered_key(set_id), _milliseconds())
+            KSR.htable.sht_seti(STATE, shared.answered_key(set_id), _milliseconds())
 
     def _take_place(self) -> int:
         pid = int(str(KSR.pv.get("$pp")))
         place = memory.place_of(pid)  # there is one after `app_python.reload`
         if place is None:
-            place = KSR.htable.sht_inc(shared.STATE, shared.PLACES)
+            place = KSR.htable.sht_inc(STATE, shared.PLACES)
             memory.take(place, pid)
         self._place = place
         return place
@@ -226,9 +226,9 @@ class SharedState:
 
     def defer_delete(self, node: Node, call_id: str, from_tag: str) -> None:
         """Leave a delete to the supervisor; when too many wait already, drop and count it."""
-        if KSR.htable.sht_inc(shared.STATE, shared.DELETES_WAITING) > MAX_DELETES:
-            KSR.htable.sht_dec(shared.STATE, shared.DELETES_WAITING)
-            KSR.htable.sht_inc(shared.STATE, shared.DELETES_DROPPED)
+        if KSR.htable.sht_inc(STATE, shared.DELETES_WAITING) > MAX_DELETES:
+            KSR.htable.sht_dec(STATE, shared.DELETES_WAITING)
+            KSR.htable.sht_inc(STATE, shared.DELETES_DROPPED)
             return
         value = json.dumps([node.url, call_id, from_tag, int(time.time())])
         KSR.htable.sht_sets(shared.DELETES, f"{node.set_id}:{call_id}", value)
@@ -239,16 +239,16 @@ class SharedState:
         if waiting:
             items = _walk(shared.DELETES)
             if len(items) != waiting:  # the same call twice, or a process that died
-                KSR.htable.sht_seti(shared.STATE, shared.DELETES_WAITING, len(items))
+                KSR.htable.sht_seti(STATE, shared.DELETES_WAITING, len(items))
             for key, value in items:
                 yield key, json.loads(str(value))
 
     def drop_delete(self, key: str, *, sent: bool) -> None:
         """Forget a delete that was sent, or that waited too long."""
         KSR.htable.sht_rm(shared.DELETES, key)
-        KSR.htable.sht_dec(shared.STATE, shared.DELETES_WAITING)
+        KSR.htable.sht_dec(STATE, shared.DELETES_WAITING)
         if not sent:
-            KSR.htable.sht_inc(shared.STATE, shared.DELETES_DROPPED)
+            KSR.htable.sht_inc(STATE, shared.DELETES_DROPPED)
 
 
 def _milliseconds() -> int:

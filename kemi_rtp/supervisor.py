@@ -158,7 +158,7 @@ class Supervisor:
         self._duty("reload", 0, self._serve_reload)
         self._duty("nodes.yaml", 0.5, self._pick_up_nodes)
         self._duty("nodes", 0, self._put_in_force)
-        self._duty("registry", 0.2, self._pick_up_registry)
+        self._duty("registry", 0.5, self._pick_up_registry)
         self._duty("probe", 0, lambda: self._prober.probe(self._config.settings))
         if self._reconciler.changed():
             self._due.pop("module", None)

@@ -156,6 +156,9 @@ class StubTime:
     def monotonic(self) -> float:
         return self.site.ksr.clock.now
 
+    def monotonic_ns(self) -> int:
+        return int(self.site.ksr.clock.now * 1e9)
+
     def sleep(self, seconds: float) -> None:
         self.site.tick(seconds=max(seconds, 0.1))
 

@@ -213,6 +213,8 @@ def _stand_ins(module: ModuleType, site: WalkSite, clock: StubTime) -> Iterator[
         yield "time", clock
     if found.get("utc_now") is utc_now:
         yield "utc_now", site.utc_now
+    if "_is_alive" in found:
+        yield "_is_alive", site.is_alive
     if found.get("Rpc") is Rpc and module.__name__ != Rpc.__module__:
         yield "Rpc", WalkRpc
     if found.get("Client") is Client:
