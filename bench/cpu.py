@@ -1,4 +1,8 @@
-"""cpu: CPU time of all Kamailio processes per call, of four setups in alternation."""
+"""cpu: CPU time of all Kamailio processes per call, of four setups in alternation.
+
+At two rates, because kemi_rtp's pings and its timer cost the same whatever the number of calls; and with Kamailio's
+memory manager fm in place of the default one, whose search for free memory is most of what a call costs.
+"""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -16,31 +20,52 @@ from bench.setups import Setup
 
 BASE = "plain KEMI"
 BUDGET = 1.03
+QUIET, LOADED = 200.0, 500.0
+"""Calls per second."""
+SECONDS = 3
+"""In which the calls of one round begin."""
 
 
 def run(run: Run) -> Result:
-    rounds, calls, rate = (2, 200, 200.0) if run.quick else (6, 600, 200.0)
-    with workshop() as folder, Fleet(folder / "fleet", crowd=True) as fleet, ExitStack() as stack:
-        compared: dict[str, Setup] = {
-            "native cfg": setups.native(folder / "native", fleet.nodes),
-            BASE: setups.plain(folder / "plain", fleet.nodes),
-            "kemi_rtp, 3 nodes": setups.KemiRtp(folder / "kemi3", fleet.nodes, name="kemi3"),
-            "kemi_rtp, 300 nodes": setups.KemiRtp(folder / "kemi300", fleet.with_crowd(300), name="kemi300"),
-        }
-        for one in compared.values():
-            stack.enter_context(one)
-        figures = alternate(compared, folder, rounds, calls, rate, run.random("cpu"))
-    data = {"setups": summary(figures, BASE), "rounds": figures}
+    rounds, seconds = (2, 1) if run.quick else (5, SECONDS)
+    cases: dict[str, Any] = {}
+    with workshop() as folder, Fleet(folder / "fleet", crowd=True) as fleet:
+        for manager, rates in (("default", (QUIET, LOADED)), ("fm", (LOADED,))):
+            with ExitStack() as stack:
+                compared = _setups(folder / manager, fleet, manager)
+                for one in compared.values():
+                    stack.enter_context(one)
+                for rate in rates:
+                    name = f"{rate:g} calls/s, {manager} memory manager"
+                    order = run.random(f"cpu-{name}")
+                    figures = alternate(compared, rounds, round(rate * seconds), rate, order)
+                    cases[name] = {"setups": summary(figures, BASE), "rounds": figures}
+                    run.say(f"{name}: done")
     budgets = [
-        Budget(f"CPU per call, {name} / {BASE}", data["setups"][name]["all_ratio"]["median"], BUDGET, "×")
-        for name in ("kemi_rtp, 3 nodes", "kemi_rtp, 300 nodes")
+        Budget(f"CPU per call at {case}, {name} / {BASE}", of["setups"][name]["all_ratio"]["median"], BUDGET, "×")
+        for case, of in cases.items()
+        for name in of["setups"]
+        if name.startswith("kemi_rtp") and "default" in case
     ]
-    parameters = {"rounds": rounds, "calls_per_round": calls, "rate": rate}
-    return Result("cpu", parameters, data, [_table(data, rate)], budgets)
+    parameters = {"rounds": rounds, "seconds_per_round": seconds}
+    return Result("cpu", parameters, cases, [_table(case, of["setups"]) for case, of in cases.items()], budgets)
+
+
+def _setups(folder: Path, fleet: Fleet, manager: str) -> dict[str, Setup]:
+    compared: dict[str, Setup] = {
+        "native cfg": setups.native(folder / "native", fleet.nodes),
+        BASE: setups.plain(folder / "plain", fleet.nodes),
+        "kemi_rtp, 3 nodes": setups.KemiRtp(folder / "kemi3", fleet.nodes, name="kemi3"),
+        "kemi_rtp, 300 nodes": setups.KemiRtp(folder / "kemi300", fleet.with_crowd(300), name="kemi300"),
+    }
+    if manager != "default":
+        for one in compared.values():
+            one.kamailio.process.command += ["-x", manager]
+    return compared
 
 
 def alternate(
-    compared: Mapping[str, Setup], folder: Path, rounds: int, calls: int, rate: float, order: Random
+    compared: Mapping[str, Setup], rounds: int, calls: int, rate: float, order: Random
 ) -> dict[str, dict[str, list[float]]]:
     """By setup, of each round: ms of CPU per call of `all` processes and of the SIP `workers`; calls that `failed`."""
     names = list(compared)
@@ -49,7 +74,7 @@ def alternate(
         for name in order.sample(names, len(names)):
             one = compared[name]
             count = calls if number >= 0 else max(20, calls // 10)
-            with Load(one.folder, f"r{number}", one.proxy, calls=count, rate=rate, hold_ms=300) as load:
+            with Load(one.folder, f"{rate:g}-{number}", one.proxy, calls=count, rate=rate, hold_ms=300) as load:
                 before = one.cpu()
                 done = load.wait()
                 seconds = one.spent(before)
@@ -72,12 +97,12 @@ def summary(figures: Mapping[str, Mapping[str, Sequence[float]]], base: str) -> 
     }
 
 
-def _table(data: dict[str, Any], rate: float) -> Table:
-    table = Table(title=f"CPU per call at {rate:g} calls/s: ms, user and system", title_justify="left")
+def _table(case: str, summaries: dict[str, Any]) -> Table:
+    table = Table(title=f"CPU per call at {case}: ms, user and system", title_justify="left")
     headings = ("setup", "all processes", f"/ {BASE}", "least to greatest", "SIP workers", f"/ {BASE}", "calls failed")
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "setup" else "right")
-    for name, of in data["setups"].items():
+    for name, of in summaries.items():
         table.add_row(
             name,
             f"{of['all_ms_per_call']:.3f}",

@@ -30,7 +30,7 @@ def run(run: Run) -> Result:
         for one in compared.values():
             stack.enter_context(one)
         order = run.random("growth")
-        figures = alternate({names[size]: one for size, one in compared.items()}, folder, rounds, calls, 200.0, order)
+        figures = alternate({names[size]: one for size, one in compared.items()}, rounds, calls, 200.0, order)
         before = {size: one.cpu() for size, one in compared.items()}
         time.sleep(idle_s)
         idle = {size: one.spent(before[size])["all"] / idle_s * 100 for size, one in compared.items()}

@@ -83,7 +83,7 @@ class Steps:
 
     def prepare_relay_offer(self) -> None:
         """The timer's message is none to add a Record-Route parameter to, and has one Call-ID for ever."""
-        setattr(module, "send", lambda command, node, flags: module.DONE)  # noqa: B010
+        setattr(module.Sender, "send", lambda sender, command, node, flags: module.DONE)  # noqa: B010
         substitute = SimpleNamespace(
             pv=SimpleNamespace(get=lambda name: self._call_id),
             siputils=KSR.siputils,

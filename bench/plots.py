@@ -63,17 +63,19 @@ def _freeze(pyplot: Any, document: dict[str, Any], folder: Path) -> Any:
 
 
 def _cpu(pyplot: Any, document: dict[str, Any], folder: Path) -> Any:
-    figure, axis = pyplot.subplots(figsize=(7, 2.6), layout="constrained")
-    rounds = document["data"]["rounds"]
-    names = list(rounds)[::-1]
-    for place, name in enumerate(names):
-        values = rounds[name]["all"]
-        color = KEMI_RTP if name.startswith("kemi_rtp") else THIRD
-        axis.scatter(values, [place] * len(values), s=14, color=color, alpha=0.6, linewidths=0)
-        axis.plot([sorted(values)[len(values) // 2]] * 2, [place - 0.3, place + 0.3], color=color, linewidth=2)
-    axis.set_yticks(range(len(names)), names)
-    axis.set_xlim(left=0)
-    axis.set_xlabel("CPU per call, ms, all Kamailio processes (dots: rounds, line: median)")
+    cases = document["data"]
+    figure, axes = pyplot.subplots(len(cases), figsize=(7, 2.1 * len(cases)), layout="constrained", sharex=True)
+    for axis, (case, of) in zip(axes, cases.items(), strict=True):
+        names = list(of["rounds"])[::-1]
+        for place, name in enumerate(names):
+            values = of["rounds"][name]["all"]
+            color = KEMI_RTP if name.startswith("kemi_rtp") else THIRD
+            axis.scatter(values, [place] * len(values), s=14, color=color, alpha=0.6, linewidths=0)
+            axis.plot([sorted(values)[len(values) // 2]] * 2, [place - 0.3, place + 0.3], color=color, linewidth=2)
+        axis.set_yticks(range(len(names)), names)
+        axis.set_title(case, fontsize=9)
+        axis.set_xlim(left=0)
+    axes[-1].set_xlabel("CPU per call, ms, all Kamailio processes (dots: rounds, line: median)")
     return figure
 
 

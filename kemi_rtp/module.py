@@ -20,11 +20,6 @@ SERVED_BY = "$var(kemi_rtp_node)"
 _NO_ERRORS = -3
 """Log level that shows less than errors."""
 
-_served_by: str | None = None
-"""The only URL that SERVED_BY can hold besides those of other nodes; None: it may hold any."""
-_unanswered: set[int] = set()
-"""Sets whose node owes this process an answer: an error may be pending on the socket to it."""
-
 
 class Reply(Enum):
     """What became of a command."""
@@ -46,6 +41,58 @@ class ModuleError(Exception):
     """The module's RPC answered with an error."""
 
 
+class Sender:
+    """Sends one process's commands to the nodes."""
+
+    def __init__(self) -> None:
+        # What SERVED_BY holds, so that it need not be cleared before every command; None: it may hold anything.
+        self._served_by: str | None = None
+        # Sets whose node owes this process an answer: an error may be pending on the socket to it.
+        self._unanswered: set[int] = set()
+
+    def send(self, command: Callable[[str], int], node: Node, flags: str) -> Reply:
+        """Send a command for the current message, which is a function of KSR.rtpengine, to exactly this node."""
+        set_id, url = node.set_id, node.url
+        # A set that the module does not have leaves an earlier selection in force: then nothing may be sent.
+        if KSR.rtpengine.set_rtpengine_set(set_id) < 0:
+            return Reply.LOST
+        if set_id in self._unanswered:
+            self._unanswered.discard(set_id)
+            _forget_errors(node)
+        if self._served_by is None or self._served_by == url:
+            KSR.pv.sets(SERVED_BY, "")
+            self._served_by = ""
+        if command(flags) > 0:
+            self._served_by = url
+            return DONE
+        if KSR.pv.get(SERVED_BY) == url:
+            self._served_by = url
+            return REFUSED
+        # Nobody answered. The module marks a node that it waited for in vain.
+        self._unanswered.add(set_id)
+        try:
+            return Reply.LOCAL if rows(url)[url].active else Reply.SILENT
+        except ModuleError:
+            return Reply.LOST
+
+
+def _forget_errors(node: Node) -> None:
+    """Clear what is left of a command that a node did not answer: "connection refused" or "no route to host".
+
+    It stays on the process's connected socket and fails the next command there, however long after (udp(7)); the module
+    would take a node that is back for dead again. Asking for the error clears it (socket(7), SO_ERROR).
+    """
+    for descriptor in _descriptors():
+        with contextlib.suppress(OSError):  # not a socket, not connected, or gone
+            one = socket.socket(fileno=descriptor)
+            try:
+                udp = one.type == socket.SOCK_DGRAM and one.family in (socket.AF_INET, socket.AF_INET6)
+                if udp and one.getpeername()[1] == node.address[1]:
+                    one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            finally:
+                one.detach()  # it is the module's
+
+
 def refresh() -> None:
     """Make this process's list of the module's nodes anew, by a delete for which no set is selected.
 
@@ -58,49 +105,6 @@ def refresh() -> None:
         KSR.rtpengine.rtpengine_delete("call-id=kemi_rtp-no-call")
     finally:
         KSR.kex.resetdebug()
-
-
-def send(command: Callable[[str], int], node: Node, flags: str) -> Reply:
-    """Send a command for the current message, which is a function of KSR.rtpengine, to exactly this node."""
-    global _served_by
-    set_id, url = node.set_id, node.url
-    # A set that the module does not have leaves an earlier selection in force: then nothing may be sent.
-    if KSR.rtpengine.set_rtpengine_set(set_id) < 0:
-        return Reply.LOST
-    if set_id in _unanswered:
-        _forget_errors(node)
-    if _served_by is None or _served_by == url:
-        KSR.pv.sets(SERVED_BY, "")
-    _served_by = url
-    if command(flags) > 0:
-        return DONE
-    if KSR.pv.get(SERVED_BY) == url:
-        return REFUSED
-    # Nobody answered. The module marks a node that it waited for in vain.
-    _served_by = ""
-    _unanswered.add(set_id)
-    try:
-        return Reply.LOCAL if rows(url)[url].active else Reply.SILENT
-    except ModuleError:
-        return Reply.LOST
-
-
-def _forget_errors(node: Node) -> None:
-    """Clear what is left of a command that a node did not answer: "connection refused" or "no route to host".
-
-    It stays on the process's connected socket and fails the next command there, however long after (udp(7)); the module
-    would take a node that is back for dead again. Asking for the error clears it (socket(7), SO_ERROR).
-    """
-    _unanswered.discard(node.set_id)
-    for descriptor in _descriptors():
-        with contextlib.suppress(OSError):  # not a socket, not connected, or gone
-            one = socket.socket(fileno=descriptor)
-            try:
-                udp = one.type == socket.SOCK_DGRAM and one.family in (socket.AF_INET, socket.AF_INET6)
-                if udp and one.getpeername()[1] == node.address[1]:
-                    one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            finally:
-                one.detach()  # it is the module's
 
 
 def _descriptors() -> list[int]:

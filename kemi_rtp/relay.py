@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import KSR
-from kemi_rtp import module
-from kemi_rtp.module import DONE, REFUSED, Reply
+from kemi_rtp.module import DONE, REFUSED, Reply, Sender
 from kemi_rtp.nodes import Node
 from kemi_rtp.state import SharedState
 from kemi_rtp.view import LATE_MS, Standing, View
@@ -69,6 +68,7 @@ class Relay:
 
     def __init__(self, state: SharedState) -> None:
         self._state = state
+        self._sender = Sender()
 
     # --- commands ----------------------------------------------------------------------------------------------------
 
@@ -298,9 +298,9 @@ class Relay:
             if waiting > limit and state.silent_for(set_id) > patience(state, node, standing):
                 return Reply.BUSY, node
             began = time.monotonic()
-            reply = module.send(command, node, flags)
+            reply = self._sender.send(command, node, flags)
             if reply is Reply.LOST or reply is Reply.LOCAL:  # a reload of the module's table hides nodes for a moment
-                reply = module.send(command, node, flags)
+                reply = self._sender.send(command, node, flags)
             answered = reply is DONE or reply is REFUSED
             took = time.monotonic() - began
             if took > _LATE and answered and not standing.slow:

@@ -137,3 +137,28 @@ def test_a_call_whose_node_died_moves_with_its_next_re_invite(world: World) -> N
     for call_id in on_rtp2:
         ((_, commands),) = world.served(call_id, since).items()
         assert commands == ["offer", "answer", "delete"]
+
+
+def as_it_was_loaded(world: World) -> None:
+    pass
+
+
+def loaded_again(world: World) -> None:
+    world.kamailio.rpc("app_python.reload")
+    world.call("plain", calls=20, rate=20, ring_ms=300, pause_ms=300).assert_ok()  # every worker has loaded it
+
+
+@pytest.mark.parametrize("script", [as_it_was_loaded, loaded_again])
+def test_disable_waits_for_a_worker_that_waits_for_the_node(world: World, script: Callable[[World], None]) -> None:
+    """The module asks a silent node a second time: not after the command has returned."""
+    script(world)
+    for name in ("rtp1", "rtp3"):
+        world.command("disable", name, "--reason", "test")
+    with world.wiretap() as wire:
+        world.nodes["rtp2"].freeze()
+        call = world.begin("plain", calls=1)
+        wait_until(lambda: wire.counts("rtp2")["offer"] > 0, "an offer is on its way to rtp2")
+        world.command("disable", "rtp2", "--reason", "test")
+        since = wire.mark()
+        assert call.wait().failed == 1
+        assert wire.counts("rtp2", since) == {}

@@ -1,12 +1,15 @@
 """Sending through the rtpengine module: what an unanswered command leaves behind on the process's sockets."""
 
+import itertools
 import socket
 from collections.abc import Iterator
 
 import pytest
 from pytest_mock import MockerFixture
 
+import KSR
 from kemi_rtp import module
+from kemi_rtp.module import Reply
 from kemi_rtp.nodes import Node
 from KSR.testing import State
 
@@ -15,11 +18,6 @@ from .site import THREE, Site
 
 def node_at(port: int) -> Node:
     return Node("rtp1", f"udp:127.0.0.1:{port}", "default", 1, 0, set_id=7)
-
-
-@pytest.fixture(autouse=True)
-def nothing_unanswered(mocker: MockerFixture) -> None:
-    mocker.patch.object(module, "_unanswered", set())
 
 
 def is_refused(one: socket.socket) -> bool:
@@ -47,14 +45,12 @@ def to_closed_port() -> Iterator[socket.socket]:
 
 def test_an_unanswered_command_does_not_make_the_next_one_fail(to_closed_port: socket.socket) -> None:
     node = node_at(to_closed_port.getpeername()[1])
-    module._unanswered.add(node.set_id)
     module._forget_errors(node)
     assert not is_refused(to_closed_port)
 
 
 def test_sockets_to_other_nodes_are_left_alone(to_closed_port: socket.socket) -> None:
     node = node_at(to_closed_port.getpeername()[1] ^ 1)
-    module._unanswered.add(node.set_id)
     module._forget_errors(node)
     assert is_refused(to_closed_port)
 
@@ -73,3 +69,22 @@ def test_only_the_first_command_after_an_unanswered_one_looks_for_errors(site: S
     look.assert_called_once()
     site.call(worker, "c4")
     look.assert_called_once()
+
+
+EXPECTED = {State.ALIVE: Reply.DONE, State.REFUSING: Reply.REFUSED, State.DEAD: Reply.SILENT}
+
+
+@pytest.mark.parametrize("first", EXPECTED)
+def test_what_became_of_a_command_does_not_depend_on_those_before(site: Site, first: State) -> None:
+    """What the module notes of an answered command stays there until the next one is answered."""
+    site.start()
+    nodes = [site.node(name) for name in ("rtp1", "rtp2")]
+    with site.ksr.handling(site.ksr.invite(call_id="c1")):
+        for rest in itertools.product(itertools.product(nodes, EXPECTED), repeat=2):
+            sender = module.Sender()
+            for node, state in ((nodes[0], first), *rest):
+                site.daemon(node.name).state = State.ALIVE
+                module.enable(node.url)
+                site.daemon(node.name).state = state
+                reply = sender.send(KSR.rtpengine.rtpengine_offer, node, "")
+                assert reply is EXPECTED[state], [(n.name, s) for n, s in rest]
