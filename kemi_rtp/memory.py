@@ -45,12 +45,16 @@ def place_of(pid: int) -> int | None:
     return None
 
 
-def take(place: int, pid: int) -> None:
-    """Give a process a place that a counter common to all has given to no other. Raises RuntimeError when too many."""
-    if place >= PLACES:
-        raise RuntimeError(f"Kamailio has more than {PLACES - 1} processes")
+def take(place: int, pid: int) -> int:
+    """Give a process a place, 1 or more, that a counter common to all has given to no other; returns it.
+
+    Raises RuntimeError when there is no such place.
+    """
+    if not 0 < place < PLACES or pids[place]:
+        raise RuntimeError(f"there is no place {place} in shared memory: Kamailio may have {PLACES - 1} processes")
     pids[place] = pid
     places[0] = max(places[0], place + 1)
+    return place
 
 
 def sending() -> frozenset[tuple[int, int, int]]:

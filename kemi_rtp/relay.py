@@ -59,10 +59,6 @@ class Outcome(NamedTuple):
 NOTHING_DUE = Outcome()
 
 
-def _served_by(node: Node) -> Outcome:
-    return tuple.__new__(Outcome, (200, "", node))  # a tenth of the time that its own constructor takes
-
-
 class Relay:
     """The media commands of one worker. `flags` are the rtpengine module's own, passed through as they are."""
 
@@ -121,7 +117,7 @@ class Relay:
                     KSR.rr.add_rr_param(f";{ROUTE_PARAMETER}={node.set_id:x}")
                 if attempt.refused_by:
                     state.put_cooling(attempt.refused_by[0], "refused a call that another node accepted")
-                return _served_by(node)
+                return Outcome(node=node)
             if reply is Reply.OUTDATED:
                 view, node = state.seen, None
                 continue
@@ -175,7 +171,7 @@ class Relay:
         if reply is DONE:
             if before is None:
                 self._state.bind(call_id, node.set_id, before)
-            return _served_by(node)
+            return Outcome(node=node)
         self._failed(node, reply, "answer")
         return Outcome(503, f"{node.name} did not take the answer")
 
@@ -197,7 +193,7 @@ class Relay:
             self._failed(node, reply, "delete")
             if reply is not REFUSED:
                 self._state.defer_delete(node, call_id, str(KSR.pv.get("$ft") or ""))
-        return _served_by(node)
+        return Outcome(node=node)
 
     # --- what is due -------------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ MAX_DELETES = 10_000
 
 def ready() -> bool:
     """Whether shared memory has been filled: false only before Kamailio forked its workers."""
-    return KSR.htable.sht_get(STATE, shared.GENERATION) is not None
+    return KSR.htable.sht_get(STATE, GENERATION) is not None
 
 
 class SharedState:
@@ -60,14 +60,14 @@ class SharedState:
 
     def touch(self) -> None:
         """Make every worker rebuild its view at its next message; due after every change."""
-        KSR.htable.sht_sets(STATE, shared.GENERATION, shared.new_generation())
+        KSR.htable.sht_sets(STATE, GENERATION, shared.new_generation())
 
     def put_config(self, config: Config) -> None:
         """Publish what nodes.yaml says."""
         counters = [calls_key(node.set_id) for node in config.nodes]
         for key in (shared.PLACES, shared.DELETES_WAITING, shared.DELETES_DROPPED, *counters):
-            if _get(key) is None:
-                KSR.htable.sht_seti(STATE, key, 0)  # sht_inc counts in keys that exist only
+            if _get(key) is None:  # sht_inc counts in keys that exist only
+                KSR.htable.sht_seti(STATE, key, 0)
         KSR.htable.sht_sets(STATE, shared.CONFIG, shared.encode_config(config))
 
     def config(self) -> Config:
@@ -202,8 +202,7 @@ class SharedState:
         pid = int(str(KSR.pv.get("$pp")))
         place = memory.place_of(pid)  # there is one after `app_python.reload`
         if place is None:
-            place = KSR.htable.sht_inc(STATE, shared.PLACES)
-            memory.take(place, pid)
+            place = memory.take(KSR.htable.sht_inc(STATE, shared.PLACES), pid)
         self._place = place
         return place
 

@@ -364,14 +364,15 @@ class Supervisor:
         what the tick itself has changed. That this process pings nobody who is disabled follows from its one thread.
         """
         view = self._state.view()
-        if view is self._sending_since and not self._sending:
+        changed = view is not self._sending_since
+        if not changed and not self._sending:
             return
-        began = memory.sending() if view is not self._sending_since else self._sending
-        for _ in range(_PAUSES):  # most commands end within a millisecond
-            began &= memory.sending()
+        began = memory.sending() if changed else self._sending & memory.sending()
+        for _ in range(_PAUSES if changed else 0):  # most commands end within a millisecond
             if not began:
                 break
             time.sleep(_PAUSE)
+            began &= memory.sending()
         self._state.publish_sending({set_id for _, set_id, _ in began})
         self._sending_since, self._sending = view, began
 

@@ -1,10 +1,13 @@
 """Which node gets which command."""
 
+from collections.abc import Callable
+
 import pytest
 from pytest_mock import MockerFixture
 
 import KSR
 from kemi_rtp import memory
+from kemi_rtp.relay import Outcome, Relay
 from kemi_rtp.state import SharedState
 from KSR.testing import Routed, SipMessage, State, Worker
 
@@ -291,7 +294,37 @@ def test_a_node_that_refuses_a_re_invite_keeps_its_call(site: Site) -> None:
     assert site.serving("c1") == [name]
 
 
-# --- manage ----------------------------------------------------------------------------------------------------------
+# --- what is due ------------------------------------------------------------------------------------------------------
+
+
+def test_manage_finds_out_by_itself_which_route_it_is_called_in(site: Site, mocker: MockerFixture) -> None:
+    for route in ("request", "reply", "failure"):
+        mocker.patch.object(Relay, route, autospec=True, side_effect=routed_by_manage(getattr(Relay, route)))
+    worker = site.start()
+    invite, routed, name = established(site, worker)
+    worker.request(site.ksr.in_dialog("BYE", invite, routed.request))
+    assert commands(site, name) == ["offer", "answer", "delete"]
+    _, routed = site.call(worker, "c2")
+    site.answer(worker, routed.request, 486, sdp=False)
+    (name,) = site.serving("c2")
+    assert commands(site, name)[-2:] == ["offer", "delete"]
+
+
+def routed_by_manage(method: Callable[..., Outcome]) -> Callable[..., Outcome]:
+    """What a script would do that calls manage() everywhere: it leads back to the method."""
+    inside = False
+
+    def call(relay: Relay, *arguments: str, **options: bool) -> Outcome:
+        nonlocal inside
+        if inside:
+            return method(relay, *arguments, **options)
+        inside = True
+        try:
+            return relay.manage()
+        finally:
+            inside = False
+
+    return call
 
 
 def test_a_delayed_offer_is_offered_with_the_200_and_answered_with_the_ack(site: Site) -> None:

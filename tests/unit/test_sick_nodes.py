@@ -317,10 +317,20 @@ def test_every_process_has_a_place_of_its_own_and_keeps_it_when_the_script_is_lo
         return [memory.pids.tolist().index(worker.process.pid) for worker in site.ksr.workers]
 
     before = places()
-    assert len(set(before)) == 3
+    assert sorted(before) == [1, 2, 3]
     site.ksr.clock.advance(10)
     site.ksr.rpc.execute(site.ksr.main, "app_python.reload", [])
     assert places() == before
+
+
+def test_more_processes_than_there_are_places_are_an_error_and_harm_nobody(site: Site) -> None:
+    """A place that two processes have would hide what one of them sends from the kemi-rtp command."""
+    worker = site.start()
+    KSR.htable.sht_seti(shared.STATE, shared.PLACES, memory.PLACES - 1)
+    _, routed = site.call(worker, "c1")
+    assert routed.reply.code == 500
+    assert any("Kamailio may have 1023 processes" in line for line in site.ksr.log_at("err"))
+    assert memory.sending() == frozenset()
 
 
 # --- slow nodes -------------------------------------------------------------------------------------------------------
