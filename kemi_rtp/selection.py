@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 from hashlib import blake2b
 from itertools import accumulate
 
@@ -22,11 +22,13 @@ class Tier:
         self._bounds = list(accumulate(node.weight for node in self._nodes))
         self._spare = [node for node in ordered if node.weight == 0]
 
-    def choose(self, call_id: str, excluded: Container[int]) -> Node | None:
+    def choose(self, call_id: str, excluded: Collection[int]) -> Node | None:
         """The node for a Call-ID whose set id is not in `excluded`; None when there is none."""
         if self._bounds:
+            if not excluded:
+                return _pick(self._nodes, self._bounds, call_id, 0)
             # Drawing again with another salt shares the calls of an excluded node among the others by weight.
-            for draw in range(_DRAWS if excluded else 1):
+            for draw in range(_DRAWS):
                 node = _pick(self._nodes, self._bounds, call_id, draw)
                 if node.set_id not in excluded:
                     return node
@@ -46,7 +48,7 @@ class Pool:
             by_tier.setdefault((node.tier, node.set_id in slow), []).append(node)
         self._tiers = [Tier(by_tier[number]) for number in sorted(by_tier)]
 
-    def choose(self, call_id: str, excluded: Container[int] = ()) -> Node | None:
+    def choose(self, call_id: str, excluded: Collection[int] = ()) -> Node | None:
         """The node for a Call-ID in the best tier that has one whose set id is not in `excluded`."""
         for tier in self._tiers:
             if (node := tier.choose(call_id, excluded)) is not None:

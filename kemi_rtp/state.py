@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from os import getpid
 from typing import Any
 
 import KSR
@@ -48,7 +49,7 @@ class SharedState:
         self.seen = build(_get, utc_now())
         if self.seen.stale and not view.stale:
             KSR.err("kemi_rtp: the supervisor does not run: nodes that were down count as unknown now\n")
-        KSR.htable.sht_sets(shared.VIEWS, str(KSR.pv.get("$pp")), str(self.seen.generation))
+        KSR.htable.sht_sets(shared.VIEWS, str(getpid()), str(self.seen.generation))
         return self.seen
 
     def _has_aged(self, view: View) -> bool:
@@ -199,7 +200,7 @@ class SharedState:
             KSR.htable.sht_seti(STATE, shared.answered_key(set_id), _milliseconds())
 
     def _take_place(self) -> int:
-        pid = int(str(KSR.pv.get("$pp")))
+        pid = getpid()  # $pp is the main process's in all of them once that one has asked for it
         place = memory.place_of(pid)  # there is one after `app_python.reload`
         if place is None:
             place = memory.take(KSR.htable.sht_inc(STATE, shared.PLACES), pid)

@@ -7,7 +7,7 @@ shared memory to print: what it prints is what the next call meets.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -113,7 +113,7 @@ class View:
     def __iter__(self) -> Iterator[tuple[Node, Standing]]:
         return iter(self._by_set.values())
 
-    def choose(self, pool: str, call_id: str, excluded: Container[int] = ()) -> Node | None:
+    def choose(self, pool: str, call_id: str, excluded: Collection[int] = ()) -> Node | None:
         """The node for a new call; None when the pool has none that may take it, or there is no such pool."""
         candidates = self._pools.get(pool)
         return candidates.choose(call_id, excluded) if candidates is not None else None

@@ -1,6 +1,7 @@
 """A media node that freezes, dies or fills up costs the calls on it, never the proxy."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -137,6 +138,21 @@ def test_a_call_whose_node_died_moves_with_its_next_re_invite(world: World) -> N
     for call_id in on_rtp2:
         ((_, commands),) = world.served(call_id, since).items()
         assert commands == ["offer", "answer", "delete"]
+
+
+def test_every_worker_notes_for_itself_what_it_sends_and_has_seen(world: World) -> None:
+    """Kamailio's own $pp is the main process's id in all of them."""
+    workers = {pid for pid, what in world.kamailio.processes.items() if what.startswith("udp receiver")}
+    assert len(workers) == WORKERS
+
+    def have_all_seen() -> bool:
+        world.call("plain", calls=20, rate=100).assert_ok()
+        slots: Any = world.kamailio.rpc("htable.dump", "kemi_rtp_views")
+        return workers <= {int(item["name"]) for slot in slots for item in slot["slot"]}
+
+    wait_until(have_all_seen, "every worker has seen the last change", timeout=20)
+    places: Any = world.kamailio.rpc("htable.get", "kemi_rtp", "places")
+    assert places["item"]["value"] >= WORKERS
 
 
 def as_it_was_loaded(world: World) -> None:

@@ -19,6 +19,7 @@ def site(ksr: Ksr, tmp_path: Path, mocker: MockerFixture) -> Site:
     mocker.patch.object(StubRpc, "reachable", True)
     mocker.patch("kemi_rtp.supervisor.LINGER", 0.0)
     mocker.patch("kemi_rtp.memory._is_alive", side_effect=site.is_alive)
+    mocker.patch("kemi_rtp.state.getpid", side_effect=site.getpid)
     mocker.patch("kemi_rtp.cli.Rpc", StubRpc)
     mocker.patch("kemi_rtp.cli.time", StubTime(site))
     mocker.patch("kemi_rtp.rpc.time", StubTime(site))

@@ -78,6 +78,10 @@ class Site:
             self.timer.run("ksr_timer_event", "kemi_rtp")  # sends the pings
             self.timer.run("ksr_timer_event", "kemi_rtp")  # gathers the answers
 
+    def getpid(self) -> int:
+        """The id of the process that runs now."""
+        return self.ksr.process.pid
+
     def is_alive(self, pid: int) -> bool:
         """Whether a process of this Kamailio runs."""
         return pid == ANOTHER or any(process.pid == pid for process in self.ksr.processes)

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ def nodes_of(*weights: int, tier: int = 0, first: int = 1) -> list[Node]:
 
 
 def assert_shares(
-    pool: Pool, shares: Mapping[int, int], excluded: Container[int] = (), calls: list[str] = CALLS
+    pool: Pool, shares: Mapping[int, int], excluded: Collection[int] = (), calls: list[str] = CALLS
 ) -> None:
     """The calls go to these sets, and in these shares as far as chance allows."""
     counts = Counter(node.set_id for call_id in calls if (node := pool.choose(call_id, excluded)))

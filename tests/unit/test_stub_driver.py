@@ -90,6 +90,20 @@ def test_workers_share_tables_and_not_their_script_objects_or_variables(ksr: Ksr
     assert KSR.pv.get("$pp") == second.process.pid != first.process.pid
 
 
+def test_a_process_id_that_the_main_process_asks_for_is_that_of_all_processes(ksr: Ksr) -> None:
+    """Seen on 5.6.3, 6.0.1 and 6.1.5: os.getpid() tells them apart."""
+
+    class Asking:
+        def mod_init(self) -> Proxy:
+            assert KSR.pv.get("$pp") == ksr.main.pid
+            return Proxy()
+
+    ksr.start(Asking(), workers=2)
+    for worker in ksr.workers:
+        ksr.process = worker.process
+        assert KSR.pv.get("$pp") == ksr.main.pid
+
+
 def test_tables_have_no_memory_yet_while_mod_init_runs(ksr: Ksr) -> None:
     results: list[object] = []
 

@@ -213,8 +213,9 @@ def _stand_ins(module: ModuleType, site: WalkSite, clock: StubTime) -> Iterator[
         yield "time", clock
     if found.get("utc_now") is utc_now:
         yield "utc_now", site.utc_now
-    if "_is_alive" in found:
-        yield "_is_alive", site.is_alive
+    for name in ("_is_alive", "getpid"):
+        if name in found:
+            yield name, getattr(site, name.strip("_"))
     if found.get("Rpc") is Rpc and module.__name__ != Rpc.__module__:
         yield "Rpc", WalkRpc
     if found.get("Client") is Client:

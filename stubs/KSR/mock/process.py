@@ -41,6 +41,8 @@ class Process:
         self.kamailio = kamailio
         self.rank = rank
         self.pid = FIRST_PID + len(kamailio.processes)
+        main = kamailio.processes[0] if kamailio.processes else None
+        self.remembered_pid: int = main.remembered_pid if main else 0  # of $pp
         self.handler: object = None
         self.log_level: int | None = None
         self.reload_version = 0

@@ -181,7 +181,9 @@ def _environment(process: Process, spec: Spec) -> Result:
 
 @getter("pp")
 def _pid(process: Process, spec: Spec) -> Result:
-    return process.pid
+    """The process that asked first: it is remembered, and what is forked afterwards inherits the memory."""
+    process.remembered_pid = process.remembered_pid or process.pid
+    return process.remembered_pid
 
 
 @getter("TS", "Ts")
