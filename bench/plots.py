@@ -75,7 +75,8 @@ def _cpu(pyplot: Any, document: dict[str, Any], folder: Path) -> Any:
         axis.set_yticks(range(len(names)), names)
         axis.set_title(case, fontsize=9)
         axis.set_xlim(left=0)
-    axes[-1].set_xlabel("CPU per call, ms, all Kamailio processes (dots: rounds, line: median)")
+    axes[-1].set_xlabel("ms")
+    figure.suptitle("CPU per call, all Kamailio processes (dots: rounds, line: median)", fontsize=10)
     return figure
 
 
