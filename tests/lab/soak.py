@@ -335,9 +335,7 @@ class Soak:
 
     def decided(self, decision: Decision) -> None:
         """A command has returned: what it decided holds at once."""
-        stored = (read(self.world.state_dir / "registry.yaml") or {}).get(decision.node)
-        if stored and stored.until in _around(decision):  # seconds have moved on since the plan
-            decision = replace(decision, until=stored.until)
+        decision = self.as_stored(decision)
         self.people.command(decision, self.places(), time.time())
         name = self.named[decision.url]
         if self.allowed(Place(decision.node, decision.url)) <= {DRAINING, DISABLED}:
@@ -349,6 +347,11 @@ class Soak:
             if (node["name"], node["url"]) == (decision.node, decision.url):
                 allowed = self.allowed(Place(decision.node, decision.url))
                 self.insist(node["admin"] in allowed, f"after the command {node['name']} is {node['admin']}: {node}")
+
+    def as_stored(self, decision: Decision) -> Decision:
+        """The decision with the end that it was stored with: seconds may have moved on since the plan."""
+        stored = (read(self.world.state_dir / "registry.yaml") or {}).get(decision.node)
+        return replace(decision, until=stored.until) if stored and stored.until in _around(decision) else decision
 
     @contextlib.contextmanager
     def striking(self, decision: Decision) -> Iterator[None]:
@@ -391,14 +394,14 @@ class Soak:
         return self.people.is_faulty and (not path.exists() or path.read_text() in FAULTY)
 
     def command_while_down(self, step: Step) -> None:
-        decision, arguments = self.decision(step)
         self.struck.everything = True
         self.write_nodes()
         self.world.kamailio.stop()
+        decision, arguments = self.decision(step)
         done = self.world.kemi_rtp(*arguments)
         self.insist(done.returncode in (0, 3), f"{done}")
         self.say(f"   Kamailio is down: kemi-rtp {' '.join(arguments)}")
-        self.people.command(decision, self.places(), time.time())
+        self.people.command(self.as_stored(decision), self.places(), time.time())
         self.out_since = {name: since for name, since in self.out_since.items() if self.is_out(name)}
         assert self.world.wire is not None
         for name in self.world.nodes:
