@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from time import sleep
 from typing import NamedTuple
 
 import KSR
@@ -13,6 +14,8 @@ from kemi_rtp.state import SharedState
 from kemi_rtp.view import LATE_MS, Standing, View
 
 _LATE = LATE_MS / 1000
+_RELOAD_PAUSES = (0.002, 0.005, 0.01)
+"""Seconds between the tries to send a command while the module lacks its node."""
 
 ROUTE_PARAMETER = "kr"
 """Record-Route parameter that names a call's node, as its set id in hexadecimal."""
@@ -295,8 +298,8 @@ class Relay:
                 return Reply.BUSY, node
             began = time.monotonic()
             reply = self._sender.send(command, node, flags)
-            if reply is Reply.LOST or reply is Reply.LOCAL:  # a reload of the module's table hides nodes for a moment
-                reply = self._sender.send(command, node, flags)
+            if reply is Reply.LOST or reply is Reply.LOCAL:
+                reply = self._send_again(command, node, flags)
             answered = reply is DONE or reply is REFUSED
             took = time.monotonic() - began
             if took > _LATE and answered and not standing.slow:
@@ -305,6 +308,16 @@ class Relay:
             return reply, node
         finally:
             state.leave(answered=answered)
+
+    def _send_again(self, command: Command, node: Node, flags: str) -> Reply:
+        """Once more at once, and again while the module lacks the node: a reload of its table hides all for a moment."""
+        reply = self._sender.send(command, node, flags)
+        for pause in _RELOAD_PAUSES:
+            if reply is not Reply.LOST:
+                break
+            sleep(pause)
+            reply = self._sender.send(command, node, flags)
+        return reply
 
     def _failed(self, node: Node, reply: Reply, what: str) -> None:
         """Draw the conclusion from a command that was not done; a refusal or a local error is no verdict on a node."""

@@ -58,7 +58,7 @@ def reweigh(world: World) -> None:
 
 def held_calls(world: World) -> tuple[Calls, dict[str, str]]:
     """Calls that are up, and their nodes by Call-ID."""
-    held = world.begin("held", calls=24, rate=50, timeout=180)
+    held = world.begin("held", calls=48, rate=50, timeout=180)
     held.wait_established()
     return held, {call_id: next(iter(world.served(call_id))) for call_id in held.call_ids}
 

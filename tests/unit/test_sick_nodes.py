@@ -110,6 +110,17 @@ def test_a_node_that_the_module_lacks_is_avoided_for_a_moment_and_not_down(site:
     assert standing(site, lacking.name) == (False, "cooling down: the rtpengine module lacks it")
 
 
+def test_a_node_that_the_module_lacks_while_it_reads_its_table_keeps_its_call(site: Site, mocker: MockerFixture) -> None:
+    worker = site.start()
+    select = KSR.rtpengine.set_rtpengine_set
+    hidden = itertools.chain([True] * 4, itertools.repeat(False))
+    mocker.patch.object(KSR.rtpengine, "set_rtpengine_set", side_effect=lambda s: -1 if next(hidden) else select(s))
+    name = chosen(site, "c1")
+    site.call(worker, "c1")
+    assert site.serving("c1") == [name]
+    assert standing(site, name) == (True, "")
+
+
 # --- the bulkhead -----------------------------------------------------------------------------------------------------
 
 
