@@ -310,7 +310,7 @@ class Relay:
             state.leave(answered=answered)
 
     def _send_again(self, command: Command, node: Node, flags: str) -> Reply:
-        """Once more at once, and again while the module lacks the node: a reload of its table hides all for a moment."""
+        """Once more at once, and again while the module lacks the node: a reload of its table hides all a moment."""
         reply = self._sender.send(command, node, flags)
         for pause in _RELOAD_PAUSES:
             if reply is not Reply.LOST:

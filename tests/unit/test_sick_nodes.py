@@ -110,7 +110,9 @@ def test_a_node_that_the_module_lacks_is_avoided_for_a_moment_and_not_down(site:
     assert standing(site, lacking.name) == (False, "cooling down: the rtpengine module lacks it")
 
 
-def test_a_node_that_the_module_lacks_while_it_reads_its_table_keeps_its_call(site: Site, mocker: MockerFixture) -> None:
+def test_a_node_that_the_module_lacks_while_it_reads_its_table_keeps_its_call(
+    site: Site, mocker: MockerFixture
+) -> None:
     worker = site.start()
     select = KSR.rtpengine.set_rtpengine_set
     hidden = itertools.chain([True] * 4, itertools.repeat(False))
