@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import gc
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +47,7 @@ class DocumentError(Exception):
 def file_version(path: Path) -> object:
     """A value that changes whenever a file is written or replaced; None when there is none."""
     try:
-        status = os.stat(path)
+        status = path.stat()
     except OSError:
         return None
     return status.st_mtime_ns, status.st_ino, status.st_size

@@ -72,8 +72,7 @@ class Prober:
         for node, standing in self._state.view():
             if standing.admin is State.DISABLED or (only is not None and node not in only):
                 continue
-            if node.url not in self._counters:
-                self._counters[node.url] = _Counter()
+            self._counters.setdefault(node.url, _Counter())
             if why := self._client.send(node.url, node.address, PING):
                 unsent[node.url] = f"ping cannot be sent: {why}"
         return unsent
@@ -93,7 +92,7 @@ class Prober:
                 self._counters.pop(node.url, None)
                 health, cause = Health.UNKNOWN, ""
             elif node.url in answered or cause:
-                counter = self._counters.get(node.url) or self._counters.setdefault(node.url, _Counter())
+                counter = self._counters.setdefault(node.url, _Counter())
                 # That a node must answer more than once keeps calls from one that comes and goes: if there is another.
                 successes = 1 if node in needed else settings.probe_successes
                 counter.count(standing.health, cause, settings.probe_failures, successes)

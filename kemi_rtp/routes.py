@@ -58,10 +58,7 @@ def route(method: Callable[..., None]) -> Callable[..., int]:
     @functools.wraps(method)
     def guarded(self: "Routes", msg: object, *arguments: object) -> int:
         try:
-            if arguments:
-                method(self, *arguments)
-            else:
-                method(self)
+            method(self, *arguments)
         except Done:
             pass
         except Exception:
