@@ -19,10 +19,12 @@ sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import kemi_rtp
 
 kemi_rtp.forget_modules()
-from kemi_rtp import module, relay, shared  # noqa: E402
+from kemi_rtp.model.times import utc_now  # noqa: E402
+from kemi_rtp.model.view import build  # noqa: E402
+from kemi_rtp.module import commands as module  # noqa: E402
 from kemi_rtp.routes import Routes  # noqa: E402
-from kemi_rtp.times import utc_now  # noqa: E402
-from kemi_rtp.view import build  # noqa: E402
+from kemi_rtp.shm import layout as shared  # noqa: E402
+from kemi_rtp.worker import relay  # noqa: E402
 
 POOL = "default"
 FOLDER = os.environ["BENCH_FOLDER"]

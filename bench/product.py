@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from bench.media import CHECKOUT, Node
-from kemi_rtp.admin import Change, Entry, State, decide
-from kemi_rtp.registry import Registry
+from kemi_rtp.files.registry import Registry
+from kemi_rtp.model.admin import Change, Entry, State, decide
 
 CONFIG = CHECKOUT / "kamailio.cfg.d" / "kamailio.cfg"
 ROUTES = CHECKOUT / "kemi_rtp" / "routes.py"
@@ -67,7 +67,7 @@ class Site:
     def command(self, *arguments: str, timeout: float = 60.0) -> str:
         """Run the kemi-rtp command; raises with its words unless it says 0."""
         done = subprocess.run(
-            [sys.executable, "-m", "kemi_rtp.cli", "--nodes", str(self.nodes_file), *arguments],
+            [sys.executable, "-m", "kemi_rtp.command.main", "--nodes", str(self.nodes_file), *arguments],
             capture_output=True,
             text=True,
             timeout=timeout,

@@ -11,5 +11,5 @@ def forget_modules() -> None:
     The one module that stays holds the memory that the processes share.
     """
     for name in [name for name in sys.modules if name == __name__ or name.startswith(f"{__name__}.")]:
-        if name != f"{__name__}.memory":
+        if name != f"{__name__}.shm.places":
             del sys.modules[name]

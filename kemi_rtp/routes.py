@@ -37,10 +37,10 @@ if __name__ != "kemi_rtp.routes":  # loaded by its path: make the package import
 
     kemi_rtp.forget_modules()
 
-from kemi_rtp import state
-from kemi_rtp.log import log
-from kemi_rtp.relay import NOTHING_DUE, Outcome, Relay
-from kemi_rtp.supervisor import NodeChange, StartError, Supervisor
+from kemi_rtp.model.log import log
+from kemi_rtp.shm import state
+from kemi_rtp.timer.supervisor import NodeChange, StartError, Supervisor
+from kemi_rtp.worker.relay import NOTHING_DUE, Outcome, Relay
 
 R = TypeVar("R", bound="Routes")
 

@@ -38,7 +38,7 @@ def main() -> int:
 
 def _instructions(world: World, rate: float) -> str:
     installed = Path(sys.executable).with_name("kemi-rtp")
-    command = str(installed) if installed.exists() else f"{sys.executable} -m kemi_rtp.cli"
+    command = str(installed) if installed.exists() else f"{sys.executable} -m kemi_rtp.command.main"
     names = ", ".join(f"{name} ({node.url})" for name, node in world.nodes.items())
     version = world.kamailio.line.version()
     return f"""\

@@ -373,7 +373,7 @@ class Soak:
         self.struck.nodes.add(self.named[decision.url])
         self.see_wire()
         self.out_since.pop(self.named[decision.url], None)
-        command = [sys.executable, "-m", "kemi_rtp.cli", "--nodes", str(self.world.nodes_file), *arguments]
+        command = [sys.executable, "-m", "kemi_rtp.command.main", "--nodes", str(self.world.nodes_file), *arguments]
         with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 running.wait(step.draw[3] * 0.4)

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from click.testing import CliRunner
 
-from kemi_rtp import cli
+from kemi_rtp.command import main as cli
 
 from .kamailio import MACHINE, Kamailio, Line
 from .laboratory import CHECKOUT, Laboratory
@@ -105,7 +105,7 @@ class World(Laboratory):
     def kemi_rtp(self, *arguments: str, timeout: float = 30.0) -> "subprocess.CompletedProcess[str]":
         """Run the kemi-rtp command with these arguments; returns exit code, stdout and stderr."""
         return subprocess.run(
-            [sys.executable, "-m", "kemi_rtp.cli", "--nodes", str(self.nodes_file), *arguments],
+            [sys.executable, "-m", "kemi_rtp.command.main", "--nodes", str(self.nodes_file), *arguments],
             capture_output=True,
             text=True,
             timeout=timeout,

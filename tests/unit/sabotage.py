@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from kemi_rtp.admin import Change, Entry, State, decide
-from kemi_rtp.registry import Registry
+from kemi_rtp.files.registry import Registry
+from kemi_rtp.model.admin import Change, Entry, State, decide
 
 NOW = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
 

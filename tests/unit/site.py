@@ -7,12 +7,12 @@ from typing import Any
 import yaml
 from click.testing import CliRunner, Result
 
-from kemi_rtp import cli
-from kemi_rtp.ng import PING, Address
-from kemi_rtp.nodes import Node
-from kemi_rtp.registry import Registry
+from kemi_rtp.command import main as cli
+from kemi_rtp.files.registry import Registry
+from kemi_rtp.model.nodes import Node
+from kemi_rtp.remote.rpc import NotReachable, Rpc, RpcError
 from kemi_rtp.routes import Routes
-from kemi_rtp.rpc import NotReachable, Rpc, RpcError
+from kemi_rtp.timer.ng import PING, Address
 from KSR.mock.rpc import RpcFault
 from KSR.mock.worker import fork
 from KSR.testing import Daemon, Ksr, Routed, SentMessage, SipMessage, Worker

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from kemi_rtp.admin import Entry, State
-from kemi_rtp.nodes import MAX_SET_ID, Node, Settings, node_set_id
+from kemi_rtp.model.admin import Entry, State
+from kemi_rtp.model.nodes import MAX_SET_ID, Node, Settings, node_set_id
 
 
 def modest(examples: int) -> settings:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kemi_rtp.admin import (
+from kemi_rtp.files.documents import DocumentError
+from kemi_rtp.model.admin import (
     Change,
     Entry,
     State,
@@ -28,9 +29,8 @@ from kemi_rtp.admin import (
     render,
     to_json,
 )
-from kemi_rtp.documents import DocumentError
-from kemi_rtp.nodes import Node
-from kemi_rtp.view import Health, derive
+from kemi_rtp.model.nodes import Node
+from kemi_rtp.model.view import Health, derive
 from tests.unit import strategies
 from tests.unit.strategies import modest
 

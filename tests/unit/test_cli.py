@@ -10,11 +10,12 @@ import pytest
 from click.testing import Result
 from pytest_mock import MockerFixture
 
-from kemi_rtp import cli, shared
-from kemi_rtp.admin import State
-from kemi_rtp.rpc import Rpc
-from kemi_rtp.table import read_table
-from kemi_rtp.times import utc_now
+from kemi_rtp.command import main as cli
+from kemi_rtp.files.module_table import read_table
+from kemi_rtp.model.admin import State
+from kemi_rtp.model.times import utc_now
+from kemi_rtp.remote.rpc import Rpc
+from kemi_rtp.shm import layout as shared
 from KSR.testing import State as DaemonState
 
 from .site import THREE, Site, StubRpc
@@ -366,7 +367,7 @@ def test_the_last_good_version_of_another_nodes_yaml_is_not_gone_by_unless_the_o
 def test_a_registry_that_cannot_be_written_fails_and_changes_nothing(site: Site, mocker: MockerFixture) -> None:
     site.start()
     site.disable("rtp1")
-    mocker.patch("kemi_rtp.registry.os.fsync", side_effect=OSError(28, "No space left on device"))
+    mocker.patch("kemi_rtp.files.registry.os.fsync", side_effect=OSError(28, "No space left on device"))
     result = clean(site.cli("drain", "rtp2"))
     assert result.exit_code == cli.FAILED
     assert "No space left on device; nothing was changed" in result.stderr
@@ -433,7 +434,7 @@ def test_what_begins_after_a_change_holds_no_command_up(site: Site) -> None:
 
 
 def test_who_decided_is_the_login_behind_sudo(monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture) -> None:
-    mocker.patch("kemi_rtp.cli.socket.gethostname", return_value="lb1")
+    mocker.patch("kemi_rtp.command.main.socket.gethostname", return_value="lb1")
     mocker.patch("getpass.getuser", return_value="root")
     for name in ("SUDO_USER", "DOAS_USER"):
         monkeypatch.delenv(name, raising=False)
@@ -542,7 +543,9 @@ def test_paths_name_files_that_exist(site: Site) -> None:
 
 def test_the_command_starts_without_what_only_tables_and_checks_need() -> None:
     """In an emergency `disable` must be quick, and most of its time goes into imports."""
-    code = "import sys, kemi_rtp.cli; print(*{'rich', 'sqlite3', 'subprocess', 'getpass'} & sys.modules.keys())"
+    code = (
+        "import sys, kemi_rtp.command.main; print(*{'rich', 'sqlite3', 'subprocess', 'getpass'} & sys.modules.keys())"
+    )
     found = subprocess.run(
         [sys.executable, "-S", "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True
     )
@@ -553,7 +556,7 @@ def test_the_command_starts_without_what_only_tables_and_checks_need() -> None:
 
 
 def test_a_missing_socket_is_not_reachable(site: Site) -> None:
-    from kemi_rtp.rpc import NotReachable
+    from kemi_rtp.remote.rpc import NotReachable
 
     with Rpc(str(site.rpc_socket)) as rpc, pytest.raises(NotReachable, match="No such file"):
         rpc.get(shared.GENERATION)

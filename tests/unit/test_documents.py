@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kemi_rtp
-from kemi_rtp import admin, nodes
-from kemi_rtp.documents import Document, DocumentError, Fault, collector_paused, integer, nearest, text
+from kemi_rtp.files.documents import Document, DocumentError, Fault, collector_paused, integer, nearest, text
+from kemi_rtp.model import admin, nodes
 from tests.unit.strategies import modest
 
 FILE = Path("some.yaml")
@@ -141,7 +141,8 @@ def test_a_number_too_large_for_a_float_is_a_fault() -> None:
 def test_a_file_nested_without_end_is_a_fault_and_no_crash(opening: str) -> None:
     """In a process of its own: a stack that overflows takes the interpreter, and so Kamailio, with it."""
     program = (
-        "from pathlib import Path\nfrom kemi_rtp import nodes\nfrom kemi_rtp.documents import DocumentError\n"
+        "from pathlib import Path\n"
+        "from kemi_rtp.model import nodes\nfrom kemi_rtp.files.documents import DocumentError\n"
         f"try:\n    nodes.parse({opening!r} * 30_000, Path('f'))\nexcept DocumentError:\n    print('refused')\n"
     )
     environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT)}

@@ -105,12 +105,12 @@ def test_an_offer_that_was_on_its_way_is_answered_there_too(site: Site, mocker: 
         take_out(site, "rtp3")
         return offered(flags)
 
-    mocker.patch("kemi_rtp.supervisor.LINGER", 60.0)
+    mocker.patch("kemi_rtp.timer.supervisor.LINGER", 60.0)
     mocker.patch.object(KSR.rtpengine, "rtpengine_offer", taken_out_meanwhile)
     _, routed = site.call(worker, call_id)
     site.answer(worker, routed.request)
     assert commands(site, url, call_id) == ["offer", "answer"]
-    mocker.patch("kemi_rtp.supervisor.LINGER", 0.0)
+    mocker.patch("kemi_rtp.timer.supervisor.LINGER", 0.0)
     site.tick(2)
     assert "rtp3" in shown(site)
 

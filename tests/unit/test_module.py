@@ -8,9 +8,9 @@ import pytest
 from pytest_mock import MockerFixture
 
 import KSR
-from kemi_rtp import module
-from kemi_rtp.module import Reply
-from kemi_rtp.nodes import Node
+from kemi_rtp.model.nodes import Node
+from kemi_rtp.module import commands as module
+from kemi_rtp.module.commands import Reply
 from KSR.testing import State
 
 from .site import THREE, Site

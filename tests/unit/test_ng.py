@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 from pytest_mock import MockerFixture
 
-from kemi_rtp import ng
-from kemi_rtp.ng import Address, Client
+from kemi_rtp.timer import ng
+from kemi_rtp.timer.ng import Address, Client
 
 PONG = b"d6:result4:ponge"
 LONG = 10.0
@@ -325,6 +325,6 @@ def test_the_time_an_answer_took_ends_when_it_came_not_when_it_was_gathered(
     send(pinger, targets_of(peers[:1]))
     peers[0].answer()
     later = SimpleNamespace(time=lambda: time.time() + LONG, monotonic=lambda: time.monotonic() + LONG)
-    mocker.patch("kemi_rtp.ng.time", later)
+    mocker.patch("kemi_rtp.timer.ng.time", later)
     assert pinger.collect(SHORT).keys() == {"n0"}
     assert pinger.took["n0"] < LONG

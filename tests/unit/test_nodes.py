@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kemi_rtp import nodes
-from kemi_rtp.documents import DocumentError
-from kemi_rtp.nodes import MAX_SET_ID, Config, Node, Settings, node_set_id
+from kemi_rtp.files.documents import DocumentError
+from kemi_rtp.model import nodes
+from kemi_rtp.model.nodes import MAX_SET_ID, Config, Node, Settings, node_set_id
 from tests.unit import strategies
 from tests.unit.strategies import modest
 

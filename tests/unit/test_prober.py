@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 from pytest_mock import MockerFixture
 
-from kemi_rtp import module, reconciler
+from kemi_rtp.module import commands as module
+from kemi_rtp.timer import reconciler
 from KSR.testing import State
 
 from .site import THREE, Site

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kemi_rtp.admin import State as Admin
-from kemi_rtp.table import read_table, write_table
+from kemi_rtp.files.module_table import read_table, write_table
+from kemi_rtp.model.admin import State as Admin
 from KSR.testing import State
 
 from .site import THREE, Site

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kemi_rtp.admin import Change, Entry, State, parse
-from kemi_rtp.registry import Registry, RegistryBusyError, RegistryError
+from kemi_rtp.files.registry import Registry, RegistryBusyError, RegistryError
+from kemi_rtp.model.admin import Change, Entry, State, parse
 from tests.unit.sabotage import NOW, change_for, entry, names, snapshot, store
 
 HOUR = timedelta(hours=1)

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 import kemi_rtp
-from kemi_rtp.admin import Change, Entry, State, decide
-from kemi_rtp.registry import Registry, RegistryError
+from kemi_rtp.files.registry import Registry, RegistryError
+from kemi_rtp.model.admin import Change, Entry, State, decide
 from tests.unit.sabotage import NOW, STEPS, Killed, Saboteur, change_for, entry, names, no_space, snapshot, store
 
 PACKAGE_ROOT = Path(kemi_rtp.__file__).parent.parent
@@ -159,9 +159,9 @@ def test_a_lock_file_that_cannot_be_made_or_given_away_is_a_registry_error(
 WRITER = """\
 import sys
 from pathlib import Path
-from kemi_rtp.admin import Change, Entry, State, decide
-from kemi_rtp.registry import Registry
-from kemi_rtp.times import utc_now
+from kemi_rtp.model.admin import Change, Entry, State, decide
+from kemi_rtp.files.registry import Registry
+from kemi_rtp.model.times import utc_now
 
 directory, writer, first, count, nodes = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 registry = Registry(Path(directory))

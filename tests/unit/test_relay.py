@@ -6,9 +6,9 @@ import pytest
 from pytest_mock import MockerFixture
 
 import KSR
-from kemi_rtp import memory
-from kemi_rtp.relay import Outcome, Relay
-from kemi_rtp.state import SharedState
+from kemi_rtp.shm import places as memory
+from kemi_rtp.shm.state import SharedState
+from kemi_rtp.worker.relay import Outcome, Relay
 from KSR.testing import Routed, SipMessage, State, Worker
 
 from .site import Site

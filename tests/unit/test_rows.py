@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kemi_rtp.rows import Row, parse_rows
+from kemi_rtp.module.rows import Row, parse_rows
 
 URL = "udp:192.0.2.1:2223"
 # As Kamailio 5.6.3 and 6.0 print them.

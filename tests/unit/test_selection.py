@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kemi_rtp
-from kemi_rtp.nodes import Node
-from kemi_rtp.selection import Pool
+from kemi_rtp.model.nodes import Node
+from kemi_rtp.model.selection import Pool
 from tests.unit import strategies
 from tests.unit.strategies import modest
 
@@ -88,7 +88,7 @@ def test_the_same_call_id_gets_the_same_node_in_whatever_order_the_nodes_are_wri
 def test_the_same_call_id_gets_the_same_node_in_every_process() -> None:
     """Python's own hash() differs from process to process; SIP workers are processes."""
     program = (
-        "import json, sys\nfrom kemi_rtp.nodes import Node\nfrom kemi_rtp.selection import Pool\n"
+        "import json, sys\nfrom kemi_rtp.model.nodes import Node\nfrom kemi_rtp.model.selection import Pool\n"
         "pool = Pool(Node(f'n{n}', f'udp:192.0.2.{n}:2223', 'default', n, 0, n) for n in range(1, 8))\n"
         "print(json.dumps([pool.choose(c, {3}).set_id for c in json.load(sys.stdin)]))\n"
     )

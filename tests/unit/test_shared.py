@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kemi_rtp import shared
-from kemi_rtp.admin import Entry, State, from_json, to_json
-from kemi_rtp.nodes import Config, Node, Settings
+from kemi_rtp.model.admin import Entry, State, from_json, to_json
+from kemi_rtp.model.nodes import Config, Node, Settings
+from kemi_rtp.shm import layout as shared
 from tests.unit import strategies
 from tests.unit.strategies import modest
 

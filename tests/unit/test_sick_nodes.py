@@ -11,13 +11,14 @@ import pytest
 from pytest_mock import MockerFixture
 
 import KSR
-from kemi_rtp import memory, shared
-from kemi_rtp.relay import MAX_BOUND, PROMPT_MS, SLOW_MS
+from kemi_rtp.model.times import utc_now
+from kemi_rtp.model.view import LATE_MS, STALE_AFTER
 from kemi_rtp.routes import Routes
-from kemi_rtp.state import MAX_DELETES, SharedState
-from kemi_rtp.supervisor import NodeChange
-from kemi_rtp.times import utc_now
-from kemi_rtp.view import LATE_MS, STALE_AFTER
+from kemi_rtp.shm import layout as shared
+from kemi_rtp.shm import places as memory
+from kemi_rtp.shm.state import MAX_DELETES, SharedState
+from kemi_rtp.timer.supervisor import NodeChange
+from kemi_rtp.worker.relay import MAX_BOUND, PROMPT_MS, SLOW_MS
 from KSR.testing import Routed, SipMessage, State, Worker
 
 from .site import ANOTHER, THREE, Site
@@ -67,7 +68,7 @@ def test_a_full_node_is_left_for_the_next_and_cools_down_for_a_moment(
     site.daemon(full).state = State.ALIVE
     site.tick()
     clock = time.monotonic()
-    mocker.patch("kemi_rtp.supervisor.time.monotonic", return_value=clock + 60)
+    mocker.patch("kemi_rtp.timer.supervisor.time.monotonic", return_value=clock + 60)
     site.tick()
     assert standing(site, full) == (True, "")
 
@@ -352,7 +353,7 @@ def test_more_processes_than_there_are_places_are_an_error_and_harm_nobody(site:
 def answer_late(site: Site, worker: Worker, call_id: str) -> str:
     """A call whose offer is answered late; the name of its node."""
     late = SimpleNamespace(monotonic=itertools.count(0, 0.15).__next__)
-    with mock.patch("kemi_rtp.relay.time", late):
+    with mock.patch("kemi_rtp.worker.relay.time", late):
         site.call(worker, call_id)
     (name,) = site.serving(call_id)
     return name
@@ -440,8 +441,8 @@ def test_slowness_counts_for_nothing_when_the_supervisor_has_stopped(site: Site,
     state = site.routes(worker).shared
     state.put_slow(site.node("rtp1"), 80)
     assert dict(state.view())[site.node("rtp1")].slow
-    mocker.patch("kemi_rtp.state.time.time", return_value=time.time() + STALE_AFTER + 5)
-    mocker.patch("kemi_rtp.state.utc_now", return_value=utc_now() + timedelta(seconds=STALE_AFTER + 5))
+    mocker.patch("kemi_rtp.shm.state.time.time", return_value=time.time() + STALE_AFTER + 5)
+    mocker.patch("kemi_rtp.shm.state.utc_now", return_value=utc_now() + timedelta(seconds=STALE_AFTER + 5))
     assert not dict(state.view())[site.node("rtp1")].slow
 
 
@@ -499,7 +500,7 @@ def test_a_delete_that_waited_too_long_is_dropped_and_counted(site: Site, mocker
     site.disable(name)
     bye(site, worker, invite, routed)
     later = time.time() + 3600
-    mocker.patch("kemi_rtp.deletes.time.time", return_value=later)
+    mocker.patch("kemi_rtp.timer.deferred_deletes.time.time", return_value=later)
     site.tick()
     state = site.routes(worker).shared
     assert (state.get(shared.DELETES_WAITING), state.get(shared.DELETES_DROPPED)) == (0, 1)
@@ -579,9 +580,9 @@ def test_health_counts_as_unknown_when_the_supervisor_has_stopped(site: Site, mo
         state.mark_down(site.node(name), "test")
     assert all(not standing(site, name)[0] for name in NAMES)
     later = time.time() + STALE_AFTER + 5
-    mocker.patch("kemi_rtp.state.time.time", return_value=later)
+    mocker.patch("kemi_rtp.shm.state.time.time", return_value=later)
     mocker.patch(
-        "kemi_rtp.state.utc_now", return_value=__import__("datetime").datetime.fromtimestamp(later).astimezone()
+        "kemi_rtp.shm.state.utc_now", return_value=__import__("datetime").datetime.fromtimestamp(later).astimezone()
     )
     assert all(standing(site, name) == (True, "") for name in NAMES)
     assert sum("the supervisor does not run" in line for line in site.ksr.log_at("err")) == 1

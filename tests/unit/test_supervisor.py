@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from kemi_rtp.admin import Change, Entry, State
-from kemi_rtp.table import read_table
-from kemi_rtp.times import utc_now
+from kemi_rtp.files.module_table import read_table
+from kemi_rtp.model.admin import Change, Entry, State
+from kemi_rtp.model.times import utc_now
 
 from .site import THREE, Site
 
@@ -201,8 +201,8 @@ def test_a_decision_ends_when_its_time_is_over(site: Site, mocker: MockerFixture
     site.tick(2)
     assert admin(site)["rtp2"] == "disabled"
     later = utc_now() + timedelta(hours=2)
-    mocker.patch("kemi_rtp.supervisor.utc_now", return_value=later)
-    mocker.patch("kemi_rtp.state.utc_now", return_value=later)
+    mocker.patch("kemi_rtp.timer.supervisor.utc_now", return_value=later)
+    mocker.patch("kemi_rtp.shm.state.utc_now", return_value=later)
     site.tick()
     assert admin(site)["rtp2"] == "enabled"
     assert site.registry.load().entries == {}
@@ -250,7 +250,7 @@ def test_a_command_at_work_makes_the_timer_wait_a_tick(site: Site) -> None:
 
 def test_a_fault_in_one_duty_is_told_once_and_stops_no_other(site: Site, mocker: MockerFixture) -> None:
     site.start()
-    mocker.patch("kemi_rtp.supervisor.Registry.exclusive", side_effect=RuntimeError("disk on fire"))
+    mocker.patch("kemi_rtp.timer.supervisor.Registry.exclusive", side_effect=RuntimeError("disk on fire"))
     edit(site.registry.path, "version: 1\nnodes: {}\n")
     site.pings.clear()
     site.tick(3)
@@ -287,8 +287,8 @@ def test_a_decision_ends_in_time_though_the_registry_is_faulty_by_then(site: Sit
     site.tick(2)
     edit(site.registry.path, "nonsense: [")
     later = utc_now() + timedelta(hours=2)
-    mocker.patch("kemi_rtp.supervisor.utc_now", return_value=later)
-    mocker.patch("kemi_rtp.state.utc_now", return_value=later)
+    mocker.patch("kemi_rtp.timer.supervisor.utc_now", return_value=later)
+    mocker.patch("kemi_rtp.shm.state.utc_now", return_value=later)
     site.tick()
     assert admin(site) == {"rtp1": "disabled", "rtp2": "enabled", "rtp3": "enabled"}
 
@@ -305,7 +305,7 @@ def test_an_edit_made_while_kamailio_was_down_is_the_last_good_version_from_its_
 def test_nodes_are_taken_over_though_their_last_good_version_cannot_be_kept(site: Site, mocker: MockerFixture) -> None:
     site.start()
     kept = (site.state_dir / "nodes.yaml.good").read_text()
-    mocker.patch("kemi_rtp.last_good.write_through", side_effect=OSError(28, "No space left on device"))
+    mocker.patch("kemi_rtp.files.last_good.write_through", side_effect=OSError(28, "No space left on device"))
     site.write_nodes({"default": [{**node, "weight": 7} for node in THREE["default"]]})
     site.tick(2)
     assert [node.weight for node in site.routes(site.timer).shared.config().nodes] == [7, 7, 7]

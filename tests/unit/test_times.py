@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kemi_rtp.times import format_timestamp, parse_duration, parse_timestamp, utc_now
+from kemi_rtp.model.times import format_timestamp, parse_duration, parse_timestamp, utc_now
 from tests.unit.strategies import modest, moments
 
 NOON = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from kemi_rtp import cli, shared
-from kemi_rtp.table import write_table
+from kemi_rtp.command import main as cli
+from kemi_rtp.files.module_table import write_table
+from kemi_rtp.shm import layout as shared
 
 from .site import THREE, Site, StubRpc
 

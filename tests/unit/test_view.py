@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kemi_rtp import shared
-from kemi_rtp.admin import Entry, State, matching
-from kemi_rtp.nodes import Config, Node, Settings
-from kemi_rtp.view import Health, Standing, View, build, decode_health, derive, encode_health, keys_of
+from kemi_rtp.model.admin import Entry, State, matching
+from kemi_rtp.model.nodes import Config, Node, Settings
+from kemi_rtp.model.view import Health, Standing, View, build, decode_health, derive, encode_health, keys_of
+from kemi_rtp.shm import layout as shared
 from tests.unit import strategies
 from tests.unit.strategies import modest
 

@@ -16,9 +16,9 @@ from unittest import mock
 
 import yaml
 
-from kemi_rtp.ng import Client
-from kemi_rtp.rpc import Rpc
-from kemi_rtp.times import utc_now
+from kemi_rtp.model.times import utc_now
+from kemi_rtp.remote.rpc import Rpc
+from kemi_rtp.timer.ng import Client
 from KSR.mock.kamailio import activate
 from KSR.testing import Daemon, Ksr
 from tests.unit.sabotage import Killed
@@ -191,7 +191,11 @@ class WalkTime(StubTime):
 @contextmanager
 def walk_site(version: str, folder: Path, ping_interval: int) -> Iterator[WalkSite]:
     """A site, with everything in kemi_rtp that would reach a socket, a daemon or the real clock led to it."""
-    for late in ("report", "verify", "table"):  # imported by a command when it needs them
+    for late in (
+        "remote.report",
+        "remote.differences",
+        "files.module_table",
+    ):  # imported by a command when it needs them
         importlib.import_module(f"kemi_rtp.{late}")
     site = WalkSite(version, folder, ping_interval)
     clock = WalkTime(site)
@@ -200,7 +204,9 @@ def walk_site(version: str, folder: Path, ping_interval: int) -> Iterator[WalkSi
         stack.enter_context(mock.patch.object(StubRpc, "reachable", new=True))
         stack.enter_context(mock.patch.object(os, "fsync", return_value=None))  # processes die here, no machine
         for name, module in list(sys.modules.items()):
-            if name.startswith("kemi_rtp.") and name != "kemi_rtp.registry":  # which sleeps while it waits for its lock
+            if (
+                name.startswith("kemi_rtp.") and name != "kemi_rtp.files.registry"
+            ):  # which sleeps while it waits for its lock
                 for attribute, stand_in in _stand_ins(module, site, clock):
                     stack.enter_context(mock.patch.object(module, attribute, stand_in))
         stack.callback(activate, Ksr())

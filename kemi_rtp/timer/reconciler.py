@@ -19,17 +19,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import KSR
-from kemi_rtp import module, shared
-from kemi_rtp.admin import State
-from kemi_rtp.documents import file_version
-from kemi_rtp.log import log
-from kemi_rtp.module import ModuleError
-from kemi_rtp.nodes import Config, Node
-from kemi_rtp.prober import Prober
-from kemi_rtp.rows import LOADED_DISABLED, Row
-from kemi_rtp.state import SharedState
-from kemi_rtp.table import table, table_path, write_table
-from kemi_rtp.view import Standing
+from kemi_rtp.files.documents import file_version
+from kemi_rtp.files.module_table import table, table_path, write_table
+from kemi_rtp.model.admin import State
+from kemi_rtp.model.log import log
+from kemi_rtp.model.nodes import Config, Node
+from kemi_rtp.model.view import Standing
+from kemi_rtp.module import commands as module
+from kemi_rtp.module.commands import ModuleError
+from kemi_rtp.module.rows import LOADED_DISABLED, Row
+from kemi_rtp.shm import layout as shared
+from kemi_rtp.shm.state import SharedState
+from kemi_rtp.timer.prober import Prober
 
 Adopt = Callable[[Node], None]
 """Writes into the registry that somebody disabled a node in the module."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Container, Iterable
 from hashlib import blake2b
 from itertools import accumulate
 
-from kemi_rtp.nodes import Node
+from kemi_rtp.model.nodes import Node
 
 _DRAWS = 16
 _SALTS = tuple(b"%d" % draw for draw in range(_DRAWS + 1))

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from kemi_rtp.documents import Document, Section, integer, text
-from kemi_rtp.times import DURATION_FORM, parse_duration
+from kemi_rtp.files.documents import Document, Section, integer, text
+from kemi_rtp.model.times import DURATION_FORM, parse_duration
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"

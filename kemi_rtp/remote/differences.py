@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kemi_rtp import shared
-from kemi_rtp.admin import State, matching_each
-from kemi_rtp.nodes import Config, Node
-from kemi_rtp.registry import Registry
-from kemi_rtp.rpc import Rpc
-from kemi_rtp.table import read_table, table
-from kemi_rtp.times import utc_now
-from kemi_rtp.view import Health, Standing, View, derive
+from kemi_rtp.files.module_table import read_table, table
+from kemi_rtp.files.registry import Registry
+from kemi_rtp.model.admin import State, matching_each
+from kemi_rtp.model.nodes import Config, Node
+from kemi_rtp.model.times import utc_now
+from kemi_rtp.model.view import Health, Standing, View, derive
+from kemi_rtp.remote.rpc import Rpc
+from kemi_rtp.shm import layout as shared
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kemi_rtp import shared
-from kemi_rtp.admin import Entry, matching_each
-from kemi_rtp.nodes import Config, Node
-from kemi_rtp.registry import Registry, RegistryError
-from kemi_rtp.rpc import Rpc
-from kemi_rtp.times import format_timestamp, utc_now
-from kemi_rtp.view import Health, Standing, View, build, derive, keys_of
+from kemi_rtp.files.registry import Registry, RegistryError
+from kemi_rtp.model.admin import Entry, matching_each
+from kemi_rtp.model.nodes import Config, Node
+from kemi_rtp.model.times import format_timestamp, utc_now
+from kemi_rtp.model.view import Health, Standing, View, build, derive, keys_of
+from kemi_rtp.remote.rpc import Rpc
+from kemi_rtp.shm import layout as shared
 
 
 @dataclass

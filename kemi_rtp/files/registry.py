@@ -23,7 +23,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from kemi_rtp.admin import (
+from kemi_rtp.files.documents import DocumentError
+from kemi_rtp.model.admin import (
     Change,
     Entry,
     Parsed,
@@ -37,8 +38,7 @@ from kemi_rtp.admin import (
     read,
     render,
 )
-from kemi_rtp.documents import DocumentError
-from kemi_rtp.nodes import Node
+from kemi_rtp.model.nodes import Node
 
 LOCK_TIMEOUT = 30.0
 """Seconds that a change waits for another one to finish."""

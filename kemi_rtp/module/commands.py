@@ -11,8 +11,8 @@ from enum import Enum
 from typing import Any
 
 import KSR
-from kemi_rtp.nodes import Node
-from kemi_rtp.rows import Row, parse_rows
+from kemi_rtp.model.nodes import Node
+from kemi_rtp.module.rows import Row, parse_rows
 
 SERVED_BY = "$var(kemi_rtp_node)"
 """The module's `rtp_inst_pvar`: the URL of the node that answered this process's last command that was answered."""

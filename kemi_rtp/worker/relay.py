@@ -8,10 +8,10 @@ from time import sleep
 from typing import NamedTuple
 
 import KSR
-from kemi_rtp.module import DONE, REFUSED, Reply, Sender
-from kemi_rtp.nodes import Node
-from kemi_rtp.state import SharedState
-from kemi_rtp.view import LATE_MS, Standing, View
+from kemi_rtp.model.nodes import Node
+from kemi_rtp.model.view import LATE_MS, Standing, View
+from kemi_rtp.module.commands import DONE, REFUSED, Reply, Sender
+from kemi_rtp.shm.state import SharedState
 
 _LATE = LATE_MS / 1000
 _RELOAD_PAUSES = (0.002, 0.005, 0.01)

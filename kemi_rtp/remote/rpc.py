@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from kemi_rtp import shared
+from kemi_rtp.shm import layout as shared
 
 _UNDER_WAY = 8
 """Requests without an answer so far: a UNIX datagram socket holds ten."""

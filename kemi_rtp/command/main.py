@@ -21,18 +21,21 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from kemi_rtp import __version__, last_good, nodes, shared
-from kemi_rtp.admin import Change, Entry, State, decide, matching, matching_each
-from kemi_rtp.documents import DocumentError, nearest
-from kemi_rtp.nodes import Config, Node
-from kemi_rtp.registry import Registry, RegistryError, Transaction
-from kemi_rtp.rpc import NotReachable, Rpc, RpcError
-from kemi_rtp.times import format_timestamp, parse_duration, parse_timestamp, utc_now
-from kemi_rtp.view import AWAITED, Health, decode_health, derive, encode_health, standing_of
+from kemi_rtp import __version__
+from kemi_rtp.files import last_good
+from kemi_rtp.files.documents import DocumentError, nearest
+from kemi_rtp.files.registry import Registry, RegistryError, Transaction
+from kemi_rtp.model import nodes
+from kemi_rtp.model.admin import Change, Entry, State, decide, matching, matching_each
+from kemi_rtp.model.nodes import Config, Node
+from kemi_rtp.model.times import format_timestamp, parse_duration, parse_timestamp, utc_now
+from kemi_rtp.model.view import AWAITED, Health, decode_health, derive, encode_health, standing_of
+from kemi_rtp.remote.rpc import NotReachable, Rpc, RpcError
+from kemi_rtp.shm import layout as shared
 
 if TYPE_CHECKING:
-    from kemi_rtp.report import Report
-    from kemi_rtp.verify import Findings
+    from kemi_rtp.remote.differences import Findings
+    from kemi_rtp.remote.report import Report
 
 DONE, FAILED, SAVED = 0, 1, 3
 """Exit codes: done and in force; failed, nothing changed; saved, but not in force in Kamailio. 2 is wrong usage."""
@@ -144,7 +147,7 @@ def main(context: click.Context, nodes_path: Path, state_dir: Path | None) -> No
 @pass_site
 def show(path: Path, *, as_json: bool) -> None:
     """Show every node: what it may take, and why. The next call meets what this prints."""
-    from kemi_rtp.report import report_from_files, report_from_kamailio
+    from kemi_rtp.remote.report import report_from_files, report_from_kamailio
 
     site = load_site(path)
     try:
@@ -524,8 +527,8 @@ def verify(path: Path, *, as_json: bool, repair: bool) -> None:
 
     A difference counts when it is still there after a moment: a change just made takes a tick of the timer to arrive.
     """
-    from kemi_rtp.report import read_view
-    from kemi_rtp.verify import compare
+    from kemi_rtp.remote.differences import compare
+    from kemi_rtp.remote.report import read_view
 
     site = load_site(path)
     try:
@@ -565,7 +568,7 @@ def print_findings(findings: Findings) -> None:
 @main.command()
 def paths() -> None:
     """Print where this installation's script and configuration fragments are, as lines for kamailio.cfg."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     fragments = next((p for p in (package / "kamailio.cfg.d", package.parent / "kamailio.cfg.d") if p.is_dir()), None)
     click.echo(f'#!define KEMI_RTP_SCRIPT "{package / "routes.py"}"')
     for name in ("defines", "kemi_rtp", "rtpengine"):

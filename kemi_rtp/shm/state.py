@@ -9,12 +9,13 @@ from os import getpid
 from typing import Any
 
 import KSR
-from kemi_rtp import memory, shared
-from kemi_rtp.admin import Entry, State
-from kemi_rtp.nodes import Config, Node
-from kemi_rtp.shared import CALLS, GENERATION, STATE, calls_key
-from kemi_rtp.times import utc_now
-from kemi_rtp.view import AWAITED, Health, Standing, View, build, encode_health, is_stale, standing_of
+from kemi_rtp.model.admin import Entry, State
+from kemi_rtp.model.nodes import Config, Node
+from kemi_rtp.model.times import utc_now
+from kemi_rtp.model.view import AWAITED, Health, Standing, View, build, encode_health, is_stale, standing_of
+from kemi_rtp.shm import layout as shared
+from kemi_rtp.shm import places as memory
+from kemi_rtp.shm.layout import CALLS, GENERATION, STATE, calls_key
 
 _WRAP = 0x7FFFFFFF
 

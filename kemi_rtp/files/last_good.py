@@ -9,10 +9,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from kemi_rtp import nodes
-from kemi_rtp.documents import DocumentError, Fault, read_text
-from kemi_rtp.nodes import Config, Settings
-from kemi_rtp.registry import write_through
+from kemi_rtp.files.documents import DocumentError, Fault, read_text
+from kemi_rtp.files.registry import write_through
+from kemi_rtp.model import nodes
+from kemi_rtp.model.nodes import Config, Settings
 
 NAME = "nodes.yaml.good"
 

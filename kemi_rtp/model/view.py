@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from kemi_rtp import shared
-from kemi_rtp.admin import Entry, State, from_json
-from kemi_rtp.nodes import Node, Settings
-from kemi_rtp.selection import Pool
+from kemi_rtp.model.admin import Entry, State, from_json
+from kemi_rtp.model.nodes import Node, Settings
+from kemi_rtp.model.selection import Pool
+from kemi_rtp.shm import layout as shared
 
 
 class Health(StrEnum):

@@ -8,10 +8,10 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from kemi_rtp.nodes import Node
-from kemi_rtp.registry import give_to_owner
-from kemi_rtp.rows import LOADED_DISABLED, LOADED_ENABLED
-from kemi_rtp.view import Standing
+from kemi_rtp.files.registry import give_to_owner
+from kemi_rtp.model.nodes import Node
+from kemi_rtp.model.view import Standing
+from kemi_rtp.module.rows import LOADED_DISABLED, LOADED_ENABLED
 
 Table = list[tuple[int, str, int, int]]
 """Set id, URL, weight and `disabled` of each node, sorted."""

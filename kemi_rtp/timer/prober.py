@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Container, Mapping
 
 import KSR
-from kemi_rtp.admin import State
-from kemi_rtp.log import log
-from kemi_rtp.ng import PING, PONG, Client
-from kemi_rtp.nodes import Node, Settings
-from kemi_rtp.state import SharedState
-from kemi_rtp.view import LATE_MS, Health, Standing, View
+from kemi_rtp.model.admin import State
+from kemi_rtp.model.log import log
+from kemi_rtp.model.nodes import Node, Settings
+from kemi_rtp.model.view import LATE_MS, Health, Standing, View
+from kemi_rtp.shm.state import SharedState
+from kemi_rtp.timer.ng import PING, PONG, Client
 
 
 class Prober:

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from kemi_rtp.documents import Document, Section, collector_paused, text
-from kemi_rtp.nodes import Node
-from kemi_rtp.times import TIMESTAMP_FORM, format_timestamp, parse_timestamp
+from kemi_rtp.files.documents import Document, Section, collector_paused, text
+from kemi_rtp.model.nodes import Node
+from kemi_rtp.model.times import TIMESTAMP_FORM, format_timestamp, parse_timestamp
 
 _HEADER = """\
 # Admin states of rtpengine nodes. The kemi-rtp command writes this file; it may be edited by hand too:

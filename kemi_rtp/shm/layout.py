@@ -13,9 +13,9 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, astuple
 
-from kemi_rtp.admin import Entry, to_json
-from kemi_rtp.nodes import Config, Node, Settings
-from kemi_rtp.rows import Row
+from kemi_rtp.model.admin import Entry, to_json
+from kemi_rtp.model.nodes import Config, Node, Settings
+from kemi_rtp.module.rows import Row
 
 STATE = "kemi_rtp"
 """htable: generation, nodes.yaml, admin states, health, calls per node, reload requests."""

@@ -18,19 +18,22 @@ from datetime import datetime
 from pathlib import Path
 
 import KSR
-from kemi_rtp import last_good, memory, nodes, shared
-from kemi_rtp.admin import Change, Entry, State, matching_each
-from kemi_rtp.deletes import Deleter
-from kemi_rtp.documents import DocumentError, file_version, read_text
-from kemi_rtp.log import log
-from kemi_rtp.module import ModuleError
-from kemi_rtp.nodes import Config, Node
-from kemi_rtp.reconciler import Reconciler
-from kemi_rtp.registry import Loaded, Registry, RegistryBusyError, RegistryError
-from kemi_rtp.state import SharedState
-from kemi_rtp.table import write_table
-from kemi_rtp.times import utc_now
-from kemi_rtp.view import Health, Standing, View, derive
+from kemi_rtp.files import last_good
+from kemi_rtp.files.documents import DocumentError, file_version, read_text
+from kemi_rtp.files.module_table import write_table
+from kemi_rtp.files.registry import Loaded, Registry, RegistryBusyError, RegistryError
+from kemi_rtp.model import nodes
+from kemi_rtp.model.admin import Change, Entry, State, matching_each
+from kemi_rtp.model.log import log
+from kemi_rtp.model.nodes import Config, Node
+from kemi_rtp.model.times import utc_now
+from kemi_rtp.model.view import Health, Standing, View, derive
+from kemi_rtp.module.commands import ModuleError
+from kemi_rtp.shm import layout as shared
+from kemi_rtp.shm import places as memory
+from kemi_rtp.shm.state import SharedState
+from kemi_rtp.timer.deferred_deletes import Deleter
+from kemi_rtp.timer.reconciler import Reconciler
 
 LINGER = 2.0
 """Seconds that a node stays after it has left nodes.yaml, at least: an offer may have been on its way to it."""

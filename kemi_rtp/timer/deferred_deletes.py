@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from kemi_rtp import ng
-from kemi_rtp.admin import State
-from kemi_rtp.nodes import Settings
-from kemi_rtp.state import SharedState
-from kemi_rtp.view import Health
+from kemi_rtp.model.admin import State
+from kemi_rtp.model.nodes import Settings
+from kemi_rtp.model.view import Health
+from kemi_rtp.shm.state import SharedState
+from kemi_rtp.timer import ng
 
 BATCH = 200
 """Deletes sent in one tick at most."""

@@ -1,0 +1,1 @@
+"""A running Kamailio, reached from outside over JSON-RPC. Never imports KSR."""
