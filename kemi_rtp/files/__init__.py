@@ -1,1 +1,1 @@
-"""What is on disk: nodes.yaml, the registry, their last good versions, the module's table. Inside Kamailio and outside."""
+"""What is on disk: nodes.yaml, the registry, their last good versions, the module's table. Any process but a worker."""

@@ -1,5 +1,5 @@
 """The last good nodes.yaml: Kamailio keeps a copy in its state directory, and the command goes by it while an edit of
-nodes.yaml is faulty. Pure.
+nodes.yaml is faulty.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from kemi_rtp.files import nodes_yaml
 from kemi_rtp.files.documents import DocumentError, Fault, read_text
-from kemi_rtp.files.registry import write_through
-from kemi_rtp.model import nodes
+from kemi_rtp.files.replacement import write_through
 from kemi_rtp.model.nodes import Config, Settings
 
 NAME = "nodes.yaml.good"
@@ -41,7 +41,7 @@ def load(path: Path, state_dir: Path | None = None) -> Config:
         # A guess must not lead to another Kamailio's nodes.
         what = f"is not that of {path.absolute()}"
         raise DocumentError([Fault(str(good), 1, "", content.partition("\n")[0], what)])
-    config = nodes.parse(content, good)
+    config = nodes_yaml.parse(content, good)
     # Where the copy was found the registry is, whatever an edit said that was to be in force after the next start.
     return replace(config, settings=replace(config.settings, state_dir=str(place)))
 

@@ -1,4 +1,4 @@
-"""The table that the rtpengine module reads at its start and at each reload: SQLite, in the state directory. Pure."""
+"""The table that the rtpengine module reads at its start and at each reload: SQLite, in the state directory."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from kemi_rtp.files.registry import give_to_owner
+from kemi_rtp.files.replacement import give_to_owner
 from kemi_rtp.model.nodes import Node
-from kemi_rtp.model.view import Standing
+from kemi_rtp.model.standing import Standing
 from kemi_rtp.module.rows import LOADED_DISABLED, LOADED_ENABLED
 
 Table = list[tuple[int, str, int, int]]

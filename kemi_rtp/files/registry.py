@@ -1,4 +1,4 @@
-"""The registry: admin states on disk, kept through crashes, reloads and restarts. Pure.
+"""The registry: admin states on disk, kept through crashes, reloads and restarts.
 
 A state directory holds
 
@@ -23,33 +23,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from kemi_rtp.files import registry_yaml
 from kemi_rtp.files.documents import DocumentError
-from kemi_rtp.model.admin import (
-    Change,
-    Entry,
-    Parsed,
-    State,
-    change_from_json,
-    change_to_json,
-    decide,
-    differences,
-    matching,
-    parse,
-    read,
-    render,
-)
+from kemi_rtp.files.errors import RegistryBusyError, RegistryError
+from kemi_rtp.files.history import History
+from kemi_rtp.files.registry_yaml import Parsed
+from kemi_rtp.files.replacement import Replacement, give_to_owner
+from kemi_rtp.model.admin import AdminState, Change, Entry, decide, differences, matching, state_of, strictest
 from kemi_rtp.model.nodes import Node
 
 LOCK_TIMEOUT = 30.0
 """Seconds that a change waits for another one to finish."""
-
-
-class RegistryError(Exception):
-    """The registry cannot be read, or a change cannot be stored; nothing was changed."""
-
-
-class RegistryBusyError(RegistryError):
-    """Another process is changing the registry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +56,7 @@ class Registry:
         self.directory = state_dir
         self.path = state_dir / "registry.yaml"
         self.good_path = state_dir / "registry.yaml.good"
-        self.history_path = state_dir / "history.jsonl"
+        self.history = History(state_dir / "history.jsonl")
         self._lock_path = state_dir / "registry.lock"
 
     def load(self) -> Loaded:
@@ -80,7 +64,7 @@ class Registry:
         try:
             return Loaded(_read(self.path))
         except FileNotFoundError:
-            if not self.good_path.exists() and not self.history_path.exists():
+            if not self.good_path.exists() and not self.history.path.exists():
                 return Loaded(Parsed({}))
             problem = f"{self.path}: is missing"
         except (OSError, UnicodeDecodeError, DocumentError) as error:
@@ -121,23 +105,10 @@ class Registry:
         finally:
             os.close(descriptor)
 
-    def history(self, node: str = "", limit: int = 0) -> list[Change]:
-        """The changes, oldest first; of one node only, or the last `limit` only, when given."""
-        try:
-            lines = self.history_path.read_text(encoding="utf-8", errors="replace").splitlines()
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise RegistryError(f"{self.history_path}: cannot be read: {error.strerror}") from None
-        changes = [change for line in lines if (change := change_from_json(line)) is not None]
-        if node:
-            changes = [change for change in changes if change.node == node]
-        return changes[-limit:] if limit else changes
-
 
 @dataclass
 class Transaction:
-    """The registry while its lock is held. `problem` is as in Loaded."""
+    """The registry while its lock is held."""
 
     registry: Registry
     loaded: Loaded
@@ -153,19 +124,19 @@ class Transaction:
         """
         registry = self.registry
         try:
-            with _Replacement(registry.directory) as replacement:
-                content = render(entries, self.loaded.parsed).encode()
+            with Replacement(registry.directory) as replacement:
+                content = registry_yaml.render(entries, self.loaded.parsed).encode()
                 for path in (registry.path, registry.good_path):
                     replacement.draft(path, content)
                 # A history without a registry would look like a lost registry, so the first of all comes after it.
                 first = not registry.path.exists() and not registry.good_path.exists()
                 if not first:
-                    replacement.append(registry.history_path, self._lines(changes))
+                    replacement.append(registry.history.path, registry.history.lines(changes))
                 if self.loaded.problem and registry.path.exists():
                     replacement.keep(registry.path, registry.path.with_name("registry.yaml.rejected"))
                 replacement.put_in_place()
                 if first:
-                    replacement.append(registry.history_path, self._lines(changes))
+                    replacement.append(registry.history.path, registry.history.lines(changes))
         except OSError as error:
             raise RegistryError(
                 f"{registry.directory}: the change cannot be stored: {error.strerror}; nothing was changed"
@@ -178,22 +149,22 @@ class Transaction:
         registry = self.registry
         if self.loaded.problem:
             return []
-        content = render(self.entries, self.loaded.parsed)
+        content = registry_yaml.render(self.entries, self.loaded.parsed)
         good: Mapping[str, Entry] = {}
         with contextlib.suppress(OSError, UnicodeDecodeError, DocumentError):
             text = registry.good_path.read_text(encoding="utf-8")
             if text == content:
                 return []
-            good = parse(text, registry.good_path)
+            good = registry_yaml.read(text, registry.good_path).entries
         changes = differences(good, self.entries, now)
         if changes:
-            last = {change.node: change for change in registry.history()}
+            last = {change.node: change for change in registry.history.changes()}
             changes = [change for change in changes if not self._recorded(change, last.get(change.node))]
         try:
-            with _Replacement(registry.directory) as replacement:
+            with Replacement(registry.directory) as replacement:
                 replacement.draft(registry.good_path, content.encode())
                 if changes:
-                    replacement.append(registry.history_path, self._lines(changes))
+                    replacement.append(registry.history.path, registry.history.lines(changes))
                 replacement.put_in_place()
         except OSError as error:
             raise RegistryError(f"{registry.directory}: an edit cannot be recorded: {error.strerror}") from None
@@ -208,9 +179,8 @@ class Transaction:
             if current is not None:
                 entries[name] = current
             if current is not entry:
-                after = current.state if current else State.ENABLED
                 reason = f"the time set by {entry.by or 'somebody'} is over"
-                changes.append(Change(now, name, entry.state, after, reason, "kemi_rtp", "until"))
+                changes.append(Change(now, name, entry.state, state_of(current), reason, "kemi_rtp", "until"))
         if changes:
             self.write(entries, changes)
         return changes
@@ -220,19 +190,20 @@ class Transaction:
 
         Where a command has disabled it for a time, this one comes after that. False when it is disabled for good.
         """
-        current = [entry for old in matching(self.entries, node) if (entry := old.at(now)) is not None]
-        durable = [entry if entry.until is None else entry.then for entry in current]
-        if any(entry is not None and entry.state is State.DISABLED for entry in durable):
+        about = matching(self.entries, node)
+        holding = [entry for old in about if (entry := old.at(now)) is not None]
+        lasting = [entry if entry.until is None else entry.then for entry in holding]
+        if any(entry is not None and entry.state is AdminState.DISABLED for entry in lasting):
             return False
         by = f"rtpengine.enable@{socket.gethostname()}"
-        new = Entry(node.name, State.DISABLED, reason, by, now, None, node.url)
-        strictest = max(current, key=lambda entry: entry.state.strictness, default=None)
-        before = strictest.state if strictest else State.ENABLED
-        if strictest is not None and before is State.DISABLED:
-            entries = {**self.entries, strictest.node: replace(strictest, then=replace(new, node=strictest.node))}
+        new = Entry(node.name, AdminState.DISABLED, reason, by, now, None, node.url)
+        current = strictest(about, now)
+        before = state_of(current)
+        if current is not None and before is AdminState.DISABLED:
+            entries = {**self.entries, current.node: replace(current, then=replace(new, node=current.node))}
         else:
             entries = decide(self.entries, new, nodes)
-        self.write(entries, [Change(now, node.name, before, State.DISABLED, reason, by, "drift")])
+        self.write(entries, [Change(now, node.name, before, AdminState.DISABLED, reason, by, "drift")])
         return True
 
     def record(self, changes: Iterable[Change]) -> None:
@@ -241,17 +212,10 @@ class Transaction:
             self.write(self.entries, changes)  # a history without a registry would look like a lost registry
             return
         try:
-            with _Replacement(self.registry.directory) as replacement:
-                replacement.append(self.registry.history_path, self._lines(changes))
+            with Replacement(self.registry.directory) as replacement:
+                replacement.append(self.registry.history.path, self.registry.history.lines(changes))
         except OSError as error:
-            raise RegistryError(f"{self.registry.history_path}: cannot be written: {error.strerror}") from None
-
-    def _lines(self, changes: Iterable[Change]) -> bytes:
-        lines = "".join(change_to_json(change) + "\n" for change in changes)
-        with contextlib.suppress(FileNotFoundError), self.registry.history_path.open("rb") as history:
-            if history.seek(0, os.SEEK_END) and history.seek(-1, os.SEEK_END) >= 0 and history.read(1) != b"\n":
-                lines = "\n" + lines  # a crash cut the last line short; do not grow it
-        return lines.encode()
+            raise RegistryError(f"{self.registry.history.path}: cannot be written: {error.strerror}") from None
 
     def _recorded(self, change: Change, last: Change | None) -> bool:
         """Whether a crash between the history and the good version makes a written change look like an edit."""
@@ -264,98 +228,8 @@ class Transaction:
         )
 
 
-class _Replacement:
-    """Files of one directory that change together: either all of it is on disk, or nothing was done.
-
-    Leaving the `with` block by an exception takes back what was done. A crash leaves drafts; the next one removes them.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._drafts: dict[Path, Path] = {}
-        self._undo = contextlib.ExitStack()
-
-    def __enter__(self) -> _Replacement:
-        for left_over in self._directory.glob(".*.draft"):
-            left_over.unlink()
-        self._descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if kind is None or not issubclass(kind, Exception):  # not for what stands for a crash, nor when all is well
-            self._undo.pop_all()
-        else:
-            self._undo.close()
-        for name in ("draft", "before"):
-            for path in self._drafts:
-                with contextlib.suppress(OSError):
-                    _beside(path, name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            os.close(self._descriptor)
-
-    def draft(self, path: Path, content: bytes) -> None:
-        """Write the new content of a file beside it, through to the disk."""
-        self._drafts[path] = _beside(path, "draft")
-        write_through(self._drafts[path], content, os.O_CREAT | os.O_TRUNC)
-
-    def append(self, path: Path, content: bytes) -> None:
-        """Append to a file, through to the disk."""
-        size = path.stat().st_size if path.exists() else None
-        self._undo.callback(_shorten, path, size)
-        write_through(path, content, os.O_CREAT | os.O_APPEND)
-
-    def keep(self, path: Path, name: Path) -> None:
-        """Keep what a file holds now under another name."""
-        name.unlink(missing_ok=True)
-        os.link(path, name)
-
-    def put_in_place(self) -> None:
-        """Rename the drafts into place, through to the disk."""
-        for path, draft in self._drafts.items():
-            before = _beside(path, "before")
-            if path.exists():
-                before.unlink(missing_ok=True)
-                os.link(path, before)
-                self._undo.callback(os.replace, before, path)
-            else:
-                self._undo.callback(path.unlink, missing_ok=True)
-            os.replace(draft, path)
-        os.fsync(self._descriptor)
-
-
-def _beside(path: Path, name: str) -> Path:
-    return path.with_name(f".{path.name}.{name}")
-
-
-def _shorten(path: Path, size: int | None) -> None:
-    if size is None:
-        path.unlink(missing_ok=True)
-    else:
-        os.truncate(path, size)
-
-
-def give_to_owner(path: Path) -> None:
-    """When root writes into a state directory that Kamailio's user owns, the file must stay Kamailio's to change."""
-    if os.geteuid() == 0:
-        directory = path.parent.stat()
-        os.chown(path, directory.st_uid, directory.st_gid)
-
-
-def write_through(path: Path, content: bytes, flags: int) -> None:
-    """Write to a file of the state directory, opened with these `flags` too, through to the disk. Raises OSError."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o644)
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    give_to_owner(path)
-
-
 def _read(path: Path) -> Parsed:
-    return read(path.read_text(encoding="utf-8"), path)
+    return registry_yaml.read(path.read_text(encoding="utf-8"), path)
 
 
 def _reason(path: Path, error: Exception) -> str:

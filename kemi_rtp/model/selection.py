@@ -1,13 +1,18 @@
-"""Choosing a node for a Call-ID: weighted, the same for the same Call-ID, O(log n). Pure."""
+"""Choosing a node for a Call-ID: weighted, the same for the same Call-ID, O(log n).
+
+Only nodes that may take a new call can be chosen: a node that is down, draining, disabled or cooling down is left out
+when the pool is made.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Collection, Iterable
 from hashlib import blake2b
 from itertools import accumulate
 
 from kemi_rtp.model.nodes import Node
+from kemi_rtp.model.standing import Standing
 
 _DRAWS = 16
 _SALTS = tuple(b"%d" % draw for draw in range(_DRAWS + 1))
@@ -40,12 +45,18 @@ class Tier:
 
 
 class Pool:
-    """The nodes of a pool that can take a call, best tier first; in each tier, those with a set id in `slow` last."""
+    """The nodes of a pool that may take a new call, best tier first; in each tier, those that answer late come last.
 
-    def __init__(self, nodes: Iterable[Node], slow: Container[int] = ()) -> None:
+    A pool without any such node falls back on those that are a last resort.
+    """
+
+    def __init__(self, members: Iterable[tuple[Node, Standing]]) -> None:
+        members = list(members)
+        candidates = [(node, standing) for node, standing in members if standing.routable]
+        candidates = candidates or [(node, standing) for node, standing in members if standing.last_resort]
         by_tier: dict[tuple[int, bool], list[Node]] = {}
-        for node in nodes:
-            by_tier.setdefault((node.tier, node.set_id in slow), []).append(node)
+        for node, standing in candidates:
+            by_tier.setdefault((node.tier, standing.slow), []).append(node)
         self._tiers = [Tier(by_tier[number]) for number in sorted(by_tier)]
 
     def choose(self, call_id: str, excluded: Collection[int] = ()) -> Node | None:

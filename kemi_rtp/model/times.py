@@ -1,4 +1,4 @@
-"""Durations and UTC timestamps as people write them: ``250ms``, ``2h``, ``1h30m``, ``2026-11-22T16:00:00Z``. Pure."""
+"""Durations and UTC timestamps as people write them: ``250ms``, ``2h``, ``1h30m``, ``2026-11-22T16:00:00Z``."""
 
 from __future__ import annotations
 
