@@ -1,1 +1,1 @@
-"""What the processes of one Kamailio share: its layout and what follows from it. Only `state` touches it."""
+"""What the processes of one Kamailio share: its layout, and what follows from it. `state` alone touches htables."""

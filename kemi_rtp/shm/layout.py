@@ -1,7 +1,6 @@
-"""The layout of shared memory: htables, their keys and values. Pure.
+"""The layout of shared memory: htables, their keys and values, the same inside Kamailio and outside.
 
-state.py reads and writes it inside Kamailio, the operator's side over JSON-RPC. All of it can be rebuilt from
-nodes.yaml, the registry and the network.
+All of it can be rebuilt from nodes.yaml, the registry and the network.
 """
 
 from __future__ import annotations
@@ -13,8 +12,10 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, astuple
 
-from kemi_rtp.model.admin import Entry, to_json
+from kemi_rtp.model.admin import Entry
+from kemi_rtp.model.entry_json import to_json
 from kemi_rtp.model.nodes import Config, Node, Settings
+from kemi_rtp.model.standing import Health
 from kemi_rtp.module.rows import Row
 
 STATE = "kemi_rtp"
@@ -28,19 +29,19 @@ DELETES = "kemi_rtp_deletes"
 
 GENERATION = "generation"
 HEARTBEAT = "heartbeat"
-"""Seconds since the epoch at which the supervisor ran last."""
+"""Seconds since the epoch at which the timer ran last."""
 DELETES_WAITING = "deletes_waiting"
 DELETES_DROPPED = "deletes_dropped"
 CONFIG = "config"
 ROWS = "module_rows"
-"""What the rtpengine module says of its nodes, as the supervisor last read it: state by URL."""
+"""What the rtpengine module says of its nodes, as the timer last read it: state by URL."""
 RELOAD_REQUEST = "reload_request"
 RELOAD_REPLY = "reload_reply"
 
 PLACES = "places"
-"""How many places in memory.py have been given away."""
-SENDING = "sending"
-"""What the supervisor last saw being sent by processes that may not have seen a generation yet: see encode_sending."""
+"""How many places in places.py have been given away."""
+IN_FLIGHT = "in_flight"
+"""Commands in flight that may have begun before a generation, as the timer saw them last: see encode_in_flight."""
 
 
 def admin_key(name_or_url: str) -> str:
@@ -54,7 +55,7 @@ def health_key(url: str) -> str:
 
 
 def mark_key(url: str) -> str:
-    """Key of what the supervisor last did with the module's permanent mark of a node: set, clear, or nothing."""
+    """Key of what the timer last did with the module's permanent mark of a node: set, clear, or nothing."""
     return f"mark:{url}"
 
 
@@ -114,15 +115,28 @@ def decode_rows(value: str | int | None) -> dict[str, str]:
     return rows
 
 
-def encode_sending(generation: object, set_ids: Iterable[int]) -> str:
-    """The value of the key SENDING: a generation, and to which sets commands that may be older are on their way."""
+def encode_in_flight(generation: object, set_ids: Iterable[int]) -> str:
+    """The value of the key IN_FLIGHT: a generation, and to which sets commands that may be older are in flight."""
     return json.dumps([generation, sorted(set_ids)])
 
 
-def decode_sending(value: str | int | None) -> tuple[object, list[int]]:
-    """What the key SENDING holds."""
+def decode_in_flight(value: str | int | None) -> tuple[object, list[int]]:
+    """What the key IN_FLIGHT holds."""
     generation, set_ids = json.loads(value) if isinstance(value, str) else (None, [])
     return generation, set_ids
+
+
+def encode_health(health: Health, cause: str) -> str:
+    """The value of a health key."""
+    return json.dumps([health, cause])
+
+
+def decode_health(value: str | int | None) -> tuple[Health, str]:
+    """Health and its cause from the value of a health key; unknown when there is none."""
+    if not isinstance(value, str):
+        return Health.UNKNOWN, ""
+    health, cause = json.loads(value)
+    return Health(health), cause
 
 
 def new_generation() -> str:

@@ -1,10 +1,11 @@
-"""Memory that all processes of one Kamailio share: which of them is sending to which node, and since when. Pure.
+"""Memory that all processes of one Kamailio share: the commands in flight, to which node and since when.
 
 It is made before Kamailio forks, and every process inherits it. So this one module stays loaded when
 `app_python.reload` brings in the others anew.
 
-A process writes the cells of its own place only, each with a single store of eight bytes, so it needs no lock. The
-order between these cells and the htables is kept by the locks of the latter: see SharedState.enter.
+Each process has a place, and writes the cells of its own place only, each with a single store of eight bytes, so it
+needs no lock. The order between these cells and the htables is kept by the locks of the latter: see
+WorkerState.begin_command.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ made = False
 pids: memoryview
 """By place: the id of the process that has it; 0 when nobody has."""
 sets: memoryview
-"""By place: set id of the node that the process is sending to; 0 for none."""
+"""By place: set id of the node to which a command of the process is in flight; 0 for none."""
 since: memoryview
 """By place: time.monotonic_ns() at which it began."""
-places: memoryview
-"""One cell: places below this one may be taken."""
+taken: memoryview
+"""One cell: no place from this one on is taken."""
 
 
 def make() -> None:
     """Make it anew, for a Kamailio that starts."""
-    global made, pids, sets, since, places
+    global made, pids, sets, since, taken
     cells = memoryview(mmap.mmap(-1, (3 * PLACES + 1) * _WIDTH)).cast("q")
     pids, sets, since = (cells[n * PLACES : (n + 1) * PLACES] for n in range(3))
-    places = cells[3 * PLACES :]
+    taken = cells[3 * PLACES :]
     made = True
 
 
@@ -53,12 +54,12 @@ def take(place: int, pid: int) -> int:
     if not 0 < place < PLACES or pids[place]:
         raise RuntimeError(f"there is no place {place} in shared memory: Kamailio may have {PLACES - 1} processes")
     pids[place] = pid
-    places[0] = max(places[0], place + 1)
+    taken[0] = max(taken[0], place + 1)
     return place
 
 
-def sending() -> frozenset[tuple[int, int, int]]:
-    """What is being sent now: place of the process, set id of the node, and since when."""
+def in_flight() -> frozenset[tuple[int, int, int]]:
+    """The commands in flight: place of the process, set id of the node, and since when."""
     now = sets.tolist()
     if not any(now):
         return frozenset()
@@ -66,9 +67,9 @@ def sending() -> frozenset[tuple[int, int, int]]:
 
 
 def tidy() -> None:
-    """Take out what processes that have died seem to send."""
-    places[0] = max((place + 1 for place, pid in enumerate(pids.tolist()) if pid), default=0)
-    for place, _, _ in sending():
+    """Take out the commands of processes that have died."""
+    taken[0] = max((place + 1 for place, pid in enumerate(pids.tolist()) if pid), default=0)
+    for place, _, _ in in_flight():
         if not _is_alive(pids[place]):
             sets[place] = 0
 
