@@ -1,24 +1,21 @@
-"""The rtpengine C module: its commands for one node, its view of the nodes, its RPCs."""
+"""Commands to one node through the rtpengine module, for the current SIP message. SIP workers only."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
 
 import KSR
 from kemi_rtp.model.nodes import Node
-from kemi_rtp.module.rows import Row, parse_rows
+from kemi_rtp.module.rpcs import ModuleError, rows
 
+Command = Callable[[str], int]
+"""A function of KSR.rtpengine: takes flags, returns more than 0 when the node has done it."""
 SERVED_BY = "$var(kemi_rtp_node)"
 """The module's `rtp_inst_pvar`: the URL of the node that answered this process's last command that was answered."""
-
-_NO_ERRORS = -3
-"""Log level that shows less than errors."""
 
 
 class Reply(Enum):
@@ -37,10 +34,6 @@ class Reply(Enum):
 DONE, REFUSED = Reply.DONE, Reply.REFUSED
 
 
-class ModuleError(Exception):
-    """The module's RPC answered with an error."""
-
-
 class Sender:
     """Sends one process's commands to the nodes."""
 
@@ -50,11 +43,11 @@ class Sender:
         # Sets whose node owes this process an answer: an error may be pending on the socket to it.
         self._unanswered: set[int] = set()
 
-    def send(self, command: Callable[[str], int], node: Node, flags: str) -> Reply:
+    def send(self, command: Command, node: Node, flags: str) -> Reply:
         """Send a command for the current message, which is a function of KSR.rtpengine, to exactly this node."""
         set_id, url = node.set_id, node.url
         # A set that the module does not have leaves an earlier selection in force: then nothing may be sent.
-        if KSR.rtpengine.set_rtpengine_set(set_id) < 0:
+        if KSR.rtpengine.set_rtpengine_set(set_id) < 0:  # noqa: TID251
             return Reply.LOST
         if set_id in self._unanswered:
             self._unanswered.discard(set_id)
@@ -93,58 +86,8 @@ def _forget_errors(node: Node) -> None:
                 one.detach()  # it is the module's
 
 
-def refresh() -> None:
-    """Make this process's list of the module's nodes anew, by a delete for which no set is selected.
-
-    Every command makes the list anew before it looks for its set, and this one finds none: nothing is sent, and the
-    module's complaint is kept out of the log. Its RPCs would make the list anew by pinging every node. Only for a
-    process that never selects a set.
-    """
-    KSR.kex.setdebug(_NO_ERRORS)
-    try:
-        KSR.rtpengine.rtpengine_delete("call-id=kemi_rtp-no-call")
-    finally:
-        KSR.kex.resetdebug()
-
-
 def _descriptors() -> list[int]:
     """This process's open files; none where there is no /proc, as in a bare chroot."""
     with contextlib.suppress(OSError):
         return [int(name) for name in os.listdir("/proc/self/fd")]
     return []
-
-
-def rows(url: str = "all") -> dict[str, Row]:
-    """The module's nodes, or one of them, by URL. Raises ModuleError, also for a URL that it does not have."""
-    return parse_rows(rpc("rtpengine.show", url))
-
-
-def disable(url: str) -> None:
-    """Mark a node permanently disabled in the module; sends nothing. Raises ModuleError."""
-    rpc("rtpengine.enable", url, 0)
-
-
-def enable(url: str) -> None:
-    """Make a node active in the module, which pings it while it holds its locks: only for a node that just answered.
-
-    Raises ModuleError.
-    """
-    rpc("rtpengine.enable", url, 1)
-
-
-def reload() -> None:
-    """Make the module read its table again. Raises ModuleError, as for the second time within 10 s."""
-    rpc("rtpengine.reload")
-
-
-def rpc(method: str, *parameters: str | int) -> Any:
-    """Call an RPC of this Kamailio from within. Raises ModuleError with what it answered."""
-    KSR.jsonrpcs.exec(json.dumps({"jsonrpc": "2.0", "method": method, "params": parameters, "id": 1}))
-    body = KSR.pv.get("$jsonrpl(body)")
-    try:
-        reply = json.loads(str(body))
-    except ValueError:
-        raise ModuleError(f"{method}: no answer") from None
-    if "error" in reply:
-        raise ModuleError(f"{method}: {reply['error'].get('message', reply['error'])}")
-    return reply.get("result")

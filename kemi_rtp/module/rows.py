@@ -1,10 +1,13 @@
-"""The rtpengine module's answer to its RPC rtpengine.show, in either dialect. Pure."""
+"""The rtpengine module's answer to its RPC rtpengine.show, in either dialect."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+ACTIVE, INACTIVE, DISABLED = "active", "inactive", "disabled"
+"""What a row says of its node, in one word: it takes commands, it is taken for dead, it is disabled permanently."""
 
 LOADED_ENABLED = 1
 LOADED_DISABLED = 2
@@ -22,7 +25,7 @@ class Row:
     weight: int
 
     def __str__(self) -> str:
-        return "disabled" if self.permanent else "active" if self.active else "inactive"
+        return DISABLED if self.permanent else ACTIVE if self.active else INACTIVE
 
 
 def parse_rows(result: Any) -> dict[str, Row]:
