@@ -37,10 +37,17 @@ if __name__ != "kemi_rtp.routes":  # loaded by its path: make the package import
 
     kemi_rtp.forget_modules()
 
+from kemi_rtp import start
 from kemi_rtp.model.log import log
-from kemi_rtp.shm import state
-from kemi_rtp.timer.supervisor import NodeChange, StartError, Supervisor
-from kemi_rtp.worker.relay import NOTHING_DUE, Outcome, Relay
+from kemi_rtp.shm.state.worker import WorkerState
+from kemi_rtp.timer.changes import NodeChange
+from kemi_rtp.timer.supervisor import Supervisor
+from kemi_rtp.worker.due import Due
+from kemi_rtp.worker.outcome import NOTHING_DUE, Outcome
+
+PHRASES = {481: "Call/Transaction Does Not Exist", 488: "Not Acceptable Here", 500: "Server Internal Error"}
+FLAG_NAT = 5
+"""Message flag: the sender is behind NAT."""
 
 R = TypeVar("R", bound="Routes")
 
@@ -271,10 +278,10 @@ class Routes:
     def load(cls: type[R]) -> R:
         """What a script's mod_init returns. Ends Kamailio's start when nodes.yaml or the registry are unusable."""
         routes = cls()
-        if not state.ready():
+        if not start.is_over():
             try:
-                routes.supervisor.start()
-            except StartError as error:
+                routes.begun = start.begin(routes.nodes_path)
+            except start.StartError as error:
                 for line in str(error).splitlines():
                     KSR.crit(f"kemi_rtp: {line}\n")
                 KSR.crit("kemi_rtp: Kamailio is not started\n")
@@ -282,10 +289,14 @@ class Routes:
         return routes
 
     def __init__(self) -> None:
-        self.shared = state.SharedState()
-        self.rtp = Relay(self.shared)
-        nodes = Path(str(KSR.pv.get("$def(KEMI_RTP_NODES)") or "").strip('"'))
-        self.supervisor = Supervisor(self.shared, nodes, self.on_node_changes)
+        self.rtp = Due(WorkerState())
+        self.nodes_path = Path(str(KSR.pv.get("$def(KEMI_RTP_NODES)") or "").strip('"'))
+        self.begun: start.Begun | None = None  # what Kamailio was started with; None when the script is loaded again
+
+    @functools.cached_property
+    def supervisor(self) -> Supervisor:
+        """The work of the timer's process, and of no other."""
+        return Supervisor(self.nodes_path, self.on_node_changes, self.begun)
 
     def child_init(self, rank: int) -> int:
         """Each process, after it was forked. Must be there."""
@@ -322,18 +333,13 @@ class Routes:
     @route
     def ksr_htable_event(self, event: str = "") -> None:
         """Entry point of the htable module: shared memory exists, workers do not yet."""
-        if event == "htable:mod-init":
-            self.supervisor.fill()
+        if event == "htable:mod-init" and self.begun is not None:
+            start.fill(self.begun)
 
     @route
     def ksr_timer_event(self, timer: str = "") -> None:
-        """Entry point of the supervisor's own timer process."""
+        """Entry point of the timer, in a process of its own."""
         self.supervisor.tick()
-
-
-PHRASES = {481: "Call/Transaction Does Not Exist", 488: "Not Acceptable Here", 500: "Server Internal Error"}
-FLAG_NAT = 5
-"""Message flag: the sender is behind NAT."""
 
 
 def mod_init() -> Any:

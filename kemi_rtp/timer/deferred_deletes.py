@@ -1,13 +1,12 @@
-"""Deletes that could not be sent at once: the supervisor sends them when their node answers."""
+"""Deletes that SIP workers have put off: sent from here when their node answers."""
 
 from __future__ import annotations
 
 import time
 
-from kemi_rtp.model.admin import State
 from kemi_rtp.model.nodes import Settings
-from kemi_rtp.model.view import Health
-from kemi_rtp.shm.state import SharedState
+from kemi_rtp.model.standing import Health
+from kemi_rtp.shm.state.timer import TimerState
 from kemi_rtp.timer import ng
 
 BATCH = 200
@@ -18,7 +17,7 @@ _ANSWER_TIMEOUT = 1.0
 class Deleter:
     """Sends deferred deletes over the NG protocol, never waiting for an answer."""
 
-    def __init__(self, state: SharedState) -> None:
+    def __init__(self, state: TimerState) -> None:
         self._state = state
         self._client = ng.Client()
         self._out: set[str] = set()
@@ -44,7 +43,7 @@ class Deleter:
         able = {
             node.url: node.address
             for node, standing in self._state.view()
-            if standing.admin is not State.DISABLED and standing.health is Health.UP
+            if standing.admin.may_be_sent_to and standing.health is Health.UP
         }
         for key, (url, command) in due.items():
             if url in able and not self._client.send(key, able[url], command):

@@ -1,4 +1,4 @@
-"""rtpengine's NG control protocol over UDP: many nodes in parallel, never waiting. Pure (no KSR).
+"""rtpengine's NG control protocol over UDP: many nodes in parallel, never waiting.
 
 Source: rtpengine, docs/ng_control_protocol.md: a cookie, a space and a bencoded dictionary; the reply repeats the
 cookie.
