@@ -10,12 +10,14 @@ from typing import Any
 
 from kemi_rtp.files.module_table import read_table, table
 from kemi_rtp.files.registry import Registry
-from kemi_rtp.model.admin import State, matching_each
+from kemi_rtp.model.admin import matching_each
 from kemi_rtp.model.nodes import Config, Node
+from kemi_rtp.model.standing import Standing, derive
 from kemi_rtp.model.times import utc_now
-from kemi_rtp.model.view import Health, Standing, View, derive
-from kemi_rtp.remote.rpc import Rpc
-from kemi_rtp.shm import layout as shared
+from kemi_rtp.model.view import View
+from kemi_rtp.module.rows import DISABLED, INACTIVE
+from kemi_rtp.remote.state import RemoteState
+from kemi_rtp.shm import layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Findings:
         return asdict(self)
 
 
-def compare(rpc: Rpc, view: View, config: Config, registry: Registry) -> Findings:
+def compare(state: RemoteState, view: View, config: Config, registry: Registry) -> Findings:
     """Compare everything that a running Kamailio goes by. Raises NotReachable or RegistryError."""
     loaded = registry.load()
     findings = Findings(generation=view.generation)
@@ -52,13 +54,13 @@ def compare(rpc: Rpc, view: View, config: Config, registry: Registry) -> Finding
         findings.differences.append(
             Difference("", "registry.yaml", "unreadable", "registry.yaml.good", "in force", loaded.problem)
         )
-    in_force = {node.name: (node, standing) for node, standing in view if node.pool}
-    findings.notes += [f"{node.name} {standing.reason}" for node, standing in view if not node.pool]
+    in_force = {node.name: (node, standing) for node, standing in view if not node.has_left}
+    findings.notes += [f"{node.name} {standing.reason}" for node, standing in view if node.has_left]
     findings.differences += _nodes(config, in_force)
     decided = dict(matching_each(loaded.entries, [node for node, _ in view]))
     for node, standing in view:
         now = utc_now()
-        wanted = derive(decided[node], Health.UNKNOWN, "", now)
+        wanted = derive(decided[node], now)
         if (wanted.admin, wanted.entry and wanted.entry.since) != (
             standing.admin,
             standing.entry and standing.entry.since,
@@ -74,8 +76,8 @@ def compare(rpc: Rpc, view: View, config: Config, registry: Registry) -> Finding
                 )
             )
     findings.differences += _table(Path(registry.directory), view)
-    findings.differences += _module(rpc, view, findings)
-    findings.processes = rpc.generations()
+    findings.differences += _module(state, view, findings)
+    findings.processes = state.generations()
     behind = sum(generation != view.generation for generation in findings.processes.values())
     if behind:
         findings.notes.append(
@@ -126,8 +128,8 @@ def _table(state_dir: Path, view: View) -> Iterator[Difference]:
             )
 
 
-def _module(rpc: Rpc, view: View, findings: Findings) -> Iterator[Difference]:
-    rows = shared.decode_rows(rpc.get(shared.ROWS))
+def _module(state: RemoteState, view: View, findings: Findings) -> Iterator[Difference]:
+    rows = layout.decode_rows(state.get(layout.ROWS))
     if view.stale or not rows:
         meaning = "kemi_rtp's timer does not run: nobody probes the nodes or repairs the module; see Kamailio's log"
         yield Difference("", "rtpengine module", "not known", "shared memory", "", meaning)
@@ -145,10 +147,10 @@ def _module(rpc: Rpc, view: View, findings: Findings) -> Iterator[Difference]:
 def _wrong_row(standing: Standing, row: str | None) -> str | None:
     if row is None:
         return "the module lacks the node: calls that choose it go to another"
-    if standing.admin is State.DISABLED and row != "disabled":
+    if not standing.admin.may_be_sent_to and row != DISABLED:
         return "the module has lost the permanent mark; kemi_rtp sends nothing to the node all the same"
-    if standing.serves and row == "disabled":
+    if standing.serves and row == DISABLED:
         return "the module refuses every command for the node; somebody typed rtpengine.enable"
-    if standing.serves and row == "inactive":
+    if standing.serves and row == INACTIVE:
         return "the module takes the node for dead, though it answers pings"
     return None

@@ -1,6 +1,6 @@
 """What `kemi-rtp show` tells: the same View as the SIP workers', with the module's own states beside it.
 
-The module itself is not asked: in the process that answers, that may make it ping every node. The supervisor asks it,
+The module itself is not asked: in the process that answers, that may make it ping every node. The timer asks it,
 and publishes what it says.
 """
 
@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kemi_rtp.files.registry import Registry, RegistryError
+from kemi_rtp.files.errors import RegistryError
+from kemi_rtp.files.registry import Registry
 from kemi_rtp.model.admin import Entry, matching_each
 from kemi_rtp.model.nodes import Config, Node
+from kemi_rtp.model.standing import Health, Standing, derive
 from kemi_rtp.model.times import format_timestamp, utc_now
-from kemi_rtp.model.view import Health, Standing, View, build, derive, keys_of
-from kemi_rtp.remote.rpc import Rpc
-from kemi_rtp.shm import layout as shared
+from kemi_rtp.remote.state import RemoteState
+from kemi_rtp.shm import layout
 
 
 @dataclass
@@ -33,9 +34,9 @@ class Report:
         return {"nodes": self.lines, "generation": self.generation, "kamailio": self.kamailio, "notes": self.notes}
 
 
-def report_from_kamailio(rpc: Rpc, config: Config, registry: Registry) -> Report:
+def report_from_kamailio(state: RemoteState, config: Config, registry: Registry) -> Report:
     """The report of a running Kamailio. Raises NotReachable."""
-    view = read_view(rpc)
+    view = state.view()
     report = Report(view.generation, "running")
     if view.generation is None:
         report.notes.append("this Kamailio runs without kemi_rtp: its shared memory holds no state")
@@ -44,14 +45,14 @@ def report_from_kamailio(rpc: Rpc, config: Config, registry: Registry) -> Report
     except RegistryError as error:
         entries = {}
         report.notes.append(str(error))
-    rows = shared.decode_rows(rpc.get(shared.ROWS))
-    all_calls = rpc.get_all([shared.calls_key(node.set_id) for node, _ in view])
+    rows = layout.decode_rows(state.get(layout.ROWS))
+    all_calls = state.get_all([layout.calls_key(node.set_id) for node, _ in view])
     for node, standing in view:
-        calls = all_calls[shared.calls_key(node.set_id)]
+        calls = all_calls[layout.calls_key(node.set_id)]
         row = rows.get(node.url, "missing") if rows else None
         report.lines.append(_line(node, standing, int(calls) if calls is not None else None, row))
     in_force = [node for node, _ in view]
-    if {node for node in in_force if node.pool} != set(config.nodes):
+    if {node for node in in_force if not node.has_left} != set(config.nodes):
         report.notes.append("nodes.yaml on disk is not what is in force: see Kamailio's log, or run kemi-rtp reload")
     _add_orphans(report, entries, in_force)
     return report
@@ -66,20 +67,10 @@ def report_from_files(config: Config, registry: Registry, why: str) -> Report:
         report.notes.append(loaded.problem)
     now = utc_now()
     for node, entries in matching_each(loaded.entries, config.nodes):
-        standing = derive(entries, Health.UNKNOWN, "", now)
+        standing = derive(entries, now)
         report.lines.append(_line(node, standing, None, None))
     _add_orphans(report, loaded.entries, config.nodes)
     return report
-
-
-def read_view(rpc: Rpc) -> View:
-    """The view that the SIP workers route by, read from their shared memory. Raises NotReachable."""
-    while True:
-        known = rpc.get_all([shared.GENERATION, shared.CONFIG, shared.HEARTBEAT])
-        known |= rpc.get_all(keys_of(shared.decode_config(known[shared.CONFIG]).nodes))
-        view = build(known.get, utc_now())
-        if rpc.get(shared.GENERATION) == view.generation:
-            return view
 
 
 def _line(node: Node, standing: Standing, calls: int | None, module: str | None) -> dict[str, Any]:

@@ -1,20 +1,15 @@
-"""The operator's way into a running Kamailio: JSON-RPC over the jsonrpcs module's UNIX datagram socket."""
+"""JSON-RPC to a running Kamailio, over the jsonrpcs module's UNIX datagram socket."""
 
 from __future__ import annotations
 
 import json
 import os
 import socket
-import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-from kemi_rtp.shm import layout as shared
 
 _UNDER_WAY = 8
 """Requests without an answer so far: a UNIX datagram socket holds ten."""
-_STOPPED_AFTER = 3.0
-"""Seconds in which the supervisor has not seen a change, after which nothing is awaited from it."""
 
 
 class RpcError(Exception):
@@ -77,40 +72,3 @@ class Rpc:
             return  # the late answer to an earlier call
         error = reply.get("error")
         replies[reply["id"]] = RpcError(f"{method}: {error.get('message', error)}") if error else reply.get("result")
-
-    def get(self, key: str) -> str | int | None:
-        """The value of one key of kemi_rtp's state table; None when it has none. Raises NotReachable."""
-        return self.get_all([key])[key]
-
-    def get_all(self, keys: Sequence[str]) -> dict[str, str | int | None]:
-        """The values of keys of kemi_rtp's state table; None for those that have none. Raises NotReachable."""
-        results = self.call_all("htable.get", [(shared.STATE, key) for key in keys])
-        values = [None if isinstance(result, RpcError) else result["item"]["value"] for result in results]
-        return {key: value if isinstance(value, (str, int)) else None for key, value in zip(keys, values, strict=True)}
-
-    def put(self, items: Mapping[str, str]) -> None:
-        """Set keys of kemi_rtp's state table, and then a new generation. Raises NotReachable or RpcError."""
-        for key, value in (*items.items(), (shared.GENERATION, shared.new_generation())):
-            self.call("htable.sets", shared.STATE, key, value)
-
-    def generations(self) -> dict[str, str]:
-        """The generation of the view that each process of Kamailio last built."""
-        slots = self.call("htable.dump", shared.VIEWS)
-        return {str(item["name"]): str(item["value"]) for slot in slots for item in slot["slot"]}
-
-    def wait_until_sent(self, set_ids: Collection[int], timeout: float) -> bool:
-        """Wait until every command that is on its way to one of these nodes has ended.
-
-        Due after a change was published and before it is reported as in force: a worker that began earlier may not
-        have seen the change. False when time is up, or when the supervisor does not tell.
-        """
-        began = time.monotonic()
-        while True:
-            known = self.get_all([shared.GENERATION, shared.SENDING])
-            generation, sending = shared.decode_sending(known[shared.SENDING])
-            seen = generation == known[shared.GENERATION]  # and so this change, or a later one
-            if seen and not set(sending).intersection(set_ids):
-                return True
-            if time.monotonic() - began > (timeout if seen else min(timeout, _STOPPED_AFTER)):
-                return False
-            time.sleep(0.005)
