@@ -55,6 +55,7 @@ test: setup lint types unit walk contract real
 lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	PYTHONPATH=stubs $(BIN)/lint-imports --no-cache
 
 types: setup
 	$(BIN)/mypy
