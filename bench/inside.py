@@ -20,11 +20,11 @@ import kemi_rtp
 
 kemi_rtp.forget_modules()
 from kemi_rtp.model.times import utc_now  # noqa: E402
-from kemi_rtp.model.view import build  # noqa: E402
-from kemi_rtp.module import commands as module  # noqa: E402
+from kemi_rtp.module import commands  # noqa: E402
 from kemi_rtp.routes import Routes  # noqa: E402
-from kemi_rtp.shm import layout as shared  # noqa: E402
-from kemi_rtp.worker import relay  # noqa: E402
+from kemi_rtp.shm import layout  # noqa: E402
+from kemi_rtp.shm.standings import build  # noqa: E402
+from kemi_rtp.worker import relay, route  # noqa: E402
 
 POOL = "default"
 FOLDER = os.environ["BENCH_FOLDER"]
@@ -34,7 +34,7 @@ class Steps:
     """What a new call costs beside the command to its node: the steps of relay.offer, one by one and as a whole."""
 
     def __init__(self, routes: Routes) -> None:
-        self.state = routes.shared
+        self.state = routes.rtp.state
         self.rtp = routes.rtp
         self.view = self.state.view()
         node = self.view.choose(POOL, "any")
@@ -52,13 +52,13 @@ class Steps:
         chosen_from = state.seen
         node = chosen_from.choose(POOL, call_id)
         assert node is not None
-        waiting = state.enter(node.set_id)
+        waiting = state.begin_command(node.set_id)
         view = state.view()
-        found = view.node(node.set_id)
+        found = view.by_set.get(node.set_id)
         assert found is not None
         if view is not chosen_from or waiting > view.settings.max_waiting or not found[1].routable:
             raise RuntimeError(f"{node.name} must not be used: {waiting} commands in flight")
-        state.leave(answered=True)
+        state.end_command(answered=True)
         state.bind(call_id, node.set_id, before)
 
     def look(self, call_id: str) -> None:
@@ -68,15 +68,15 @@ class Steps:
         self.view.choose(POOL, call_id)
 
     def note(self, call_id: str) -> None:
-        self.state.enter(self.node.set_id)
-        self.state.leave(answered=True)
+        self.state.begin_command(self.node.set_id)
+        self.state.end_command(answered=True)
 
     def bind(self, call_id: str) -> None:
         self.state.bind(call_id, self.node.set_id, None)
 
     def rebuild(self, call_id: str) -> None:
         """What a worker pays once after each change: its copy of the view is made anew."""
-        build(lambda key: KSR.htable.sht_get(shared.STATE, key), utc_now())
+        build(lambda key: KSR.htable.sht_get(layout.STATE, key), utc_now())
 
     def relay_offer(self, call_id: str) -> None:
         """relay.offer() as it is, with a command that returns at once in place of the module's."""
@@ -85,7 +85,7 @@ class Steps:
 
     def prepare_relay_offer(self) -> None:
         """The timer's message is none to add a Record-Route parameter to, and has one Call-ID for ever."""
-        setattr(module.Sender, "send", lambda sender, command, node, flags: module.DONE)  # noqa: B010
+        setattr(commands.Sender, "send", lambda sender, command, node, flags: commands.DONE)  # noqa: B010
         substitute = SimpleNamespace(
             pv=SimpleNamespace(get=lambda name: self._call_id),
             siputils=KSR.siputils,
@@ -93,7 +93,8 @@ class Steps:
             rtpengine=KSR.rtpengine,
             rr=SimpleNamespace(add_rr_param=lambda parameter: 1),
         )
-        setattr(relay, "KSR", substitute)  # noqa: B010
+        for room in (relay, route):  # what asks for the message
+            setattr(room, "KSR", substitute)  # noqa: B010
 
     def routable(self) -> int:
         """How many nodes may take a call now."""

@@ -12,7 +12,7 @@ import yaml
 
 from bench.media import CHECKOUT, Node
 from kemi_rtp.files.registry import Registry
-from kemi_rtp.model.admin import Change, Entry, State, decide
+from kemi_rtp.model.admin import AdminState, Change, Entry, decide
 
 CONFIG = CHECKOUT / "kamailio.cfg.d" / "kamailio.cfg"
 ROUTES = CHECKOUT / "kemi_rtp" / "routes.py"
@@ -95,6 +95,8 @@ class Site:
         """Disable a node in it, durably, as the command does."""
         now = datetime.now(UTC).replace(microsecond=0)
         with Registry(self.state_dir).exclusive() as transaction:
-            entry = Entry(node.name, State.DISABLED, "bench", "bench@localhost", now, None, node.url)
-            change = Change(now, node.name, State.ENABLED, State.DISABLED, "bench", "bench@localhost", "command")
+            entry = Entry(node.name, AdminState.DISABLED, "bench", "bench@localhost", now, None, node.url)
+            change = Change(
+                now, node.name, AdminState.ENABLED, AdminState.DISABLED, "bench", "bench@localhost", "command"
+            )
             transaction.write(decide(transaction.entries, entry), [change])

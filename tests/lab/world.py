@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from click.testing import CliRunner
 
-from kemi_rtp.command import main as cli
+from kemi_rtp.command.main import main
 
 from .kamailio import MACHINE, Kamailio, Line
 from .laboratory import CHECKOUT, Laboratory
@@ -122,7 +122,7 @@ class World(Laboratory):
 
     def show(self) -> dict[str, Any]:
         """`kemi-rtp show --json`, read. In this process: it changes nothing, and tests look often."""
-        done = CliRunner().invoke(cli.main, ["--nodes", str(self.nodes_file), "show", "--json"])
+        done = CliRunner().invoke(main, ["--nodes", str(self.nodes_file), "show", "--json"])
         assert done.exit_code == 0, f"kemi-rtp show: {done.exit_code}\n{done.output}"
         shown: dict[str, Any] = json.loads(done.stdout)
         return shown

@@ -6,8 +6,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from KSR.testing import Ksr
-
-from .site import FakeClient, Site, StubRpc, StubTime
+from tests.unit.site import FakeClient, Site, StubRpc, StubTime
 
 
 @pytest.fixture
@@ -17,10 +16,11 @@ def site(ksr: Ksr, tmp_path: Path, mocker: MockerFixture) -> Site:
     mocker.patch("kemi_rtp.timer.deferred_deletes.ng.Client", side_effect=lambda: FakeClient(site))
     mocker.patch.object(StubRpc, "site", site, create=True)
     mocker.patch.object(StubRpc, "reachable", True)
-    mocker.patch("kemi_rtp.timer.supervisor.LINGER", 0.0)
+    mocker.patch("kemi_rtp.timer.nodes_file.LINGER", 0.0)
     mocker.patch("kemi_rtp.shm.places._is_alive", side_effect=site.is_alive)
-    mocker.patch("kemi_rtp.shm.state.getpid", side_effect=site.getpid)
-    mocker.patch("kemi_rtp.command.main.Rpc", StubRpc)
-    mocker.patch("kemi_rtp.command.main.time", StubTime(site))
-    mocker.patch("kemi_rtp.remote.rpc.time", StubTime(site))
+    for room in ("process", "worker"):
+        mocker.patch(f"kemi_rtp.shm.state.{room}.getpid", side_effect=site.getpid)
+    mocker.patch("kemi_rtp.remote.instance.Rpc", StubRpc)
+    for room in ("command.verify", "remote.state"):
+        mocker.patch(f"kemi_rtp.{room}.time", StubTime(site))
     return site

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kemi_rtp.files.registry import Registry
-from kemi_rtp.model.admin import Change, Entry, State, decide
+from kemi_rtp.model.admin import AdminState, Change, Entry, decide
 
 NOW = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
 
@@ -22,11 +22,13 @@ STEPS = [
 ]
 
 
-def entry(node: str, state: State = State.DISABLED, until: datetime | None = None, reason: str = "why") -> Entry:
+def entry(
+    node: str, state: AdminState = AdminState.DISABLED, until: datetime | None = None, reason: str = "why"
+) -> Entry:
     return Entry(node, state, reason, "alice@lb1", NOW, until, f"udp:{node}:2223")
 
 
-def change_for(entry: Entry, before: State = State.ENABLED) -> Change:
+def change_for(entry: Entry, before: AdminState = AdminState.ENABLED) -> Change:
     return Change(entry.since or NOW, entry.node, before, entry.state, entry.reason, entry.by, "command", entry.until)
 
 

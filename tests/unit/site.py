@@ -1,17 +1,20 @@
 """A site on the stub: nodes.yaml, a state directory, Kamailio with the project's own parameters, and the routes."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 from click.testing import CliRunner, Result
+from pytest_mock import MockerFixture
 
-from kemi_rtp.command import main as cli
+from kemi_rtp.command.main import main
 from kemi_rtp.files.registry import Registry
 from kemi_rtp.model.nodes import Node
 from kemi_rtp.remote.rpc import NotReachable, Rpc, RpcError
 from kemi_rtp.routes import Routes
+from kemi_rtp.shm.state.worker import WorkerState
 from kemi_rtp.timer.ng import PING, Address
 from KSR.mock.rpc import RpcFault
 from KSR.mock.worker import fork
@@ -73,8 +76,8 @@ class Site:
         for _ in range(times):
             self.ksr.clock.advance(seconds)
             supervisor = self.routes(self.timer).supervisor
-            supervisor._due.clear()  # every duty at every tick: time.monotonic() is not the stub's clock
-            supervisor._prober._due = 0
+            supervisor.duties.due.clear()  # every duty at every tick: time.monotonic() is not the stub's clock
+            supervisor.prober.due = 0
             self.timer.run("ksr_timer_event", "kemi_rtp")  # sends the pings
             self.timer.run("ksr_timer_event", "kemi_rtp")  # gathers the answers
 
@@ -91,16 +94,20 @@ class Site:
         assert isinstance(script, Routes)
         return script
 
+    def state(self, worker: Worker) -> WorkerState:
+        """A worker's hold on shared memory."""
+        return self.routes(worker).rtp.state
+
     def daemon(self, name: str) -> Daemon:
         """The fake rtpengine behind a node."""
         return self.ksr.rtpengine.daemon(self.node(name).url)
 
     def node(self, name: str) -> Node:
-        return next(node for node in self.routes(self.ksr.workers[0]).shared.config().nodes if node.name == name)
+        return next(node for node in self.state(self.ksr.workers[0]).config().nodes if node.name == name)
 
     def serving(self, call_id: str) -> list[str]:
         """Names of the nodes that got an offer for a call, in the order of the nodes."""
-        nodes = self.routes(self.ksr.workers[0]).shared.config().nodes
+        nodes = self.state(self.ksr.workers[0]).config().nodes
         return [n.name for n in nodes if any(c.call_id == call_id for c in self.daemon(n.name).commands("offer"))]
 
     def call(self, worker: Worker, call_id: str, **parts: Any) -> tuple[SipMessage, Routed]:
@@ -113,11 +120,16 @@ class Site:
         parts.setdefault("sdp", True)
         return worker.reply(self.ksr.reply_to(relayed, code, **parts))
 
+    def set_time(self, mocker: MockerFixture, now: datetime) -> None:
+        """Let it be this time for the timer and for all that looks at the view."""
+        for room in ("timer.registry_file", "shm.state.process", "shm.state.decisions"):
+            mocker.patch(f"kemi_rtp.{room}.utc_now", return_value=now)
+
     # --- the operator's side -----------------------------------------------------------------------------------------
 
     def cli(self, *arguments: str) -> Result:
         """Run the kemi-rtp command; its RPCs reach this Kamailio while `reachable`."""
-        return CliRunner().invoke(cli.main, ["--nodes", str(self.nodes_path), *arguments])
+        return CliRunner().invoke(main, ["--nodes", str(self.nodes_path), *arguments])
 
     def disable(self, name: str, reason: str = "NIC swap") -> None:
         assert self.cli("disable", name, "--reason", reason, "--by", "alice@lb1").exit_code == 0

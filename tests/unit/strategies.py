@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from kemi_rtp.model.admin import Entry, State
+from kemi_rtp.model.admin import AdminState, Entry
 from kemi_rtp.model.nodes import MAX_SET_ID, Node, Settings, node_set_id
 
 
@@ -80,11 +80,11 @@ def as_document(nodes: list[Node], chosen: Settings | None = None) -> dict[str, 
 def entries(draw: st.DrawFn, name: str, *, timed: bool = True) -> Entry:
     """A decision about the node `name` as the registry holds it."""
     since, url = draw(st.none() | moments), draw(st.just("") | urls)
-    strict = st.sampled_from((State.DRAINING, State.DISABLED))
+    strict = st.sampled_from((AdminState.DRAINING, AdminState.DISABLED))
     if not timed or draw(st.booleans()):
         return Entry(name, draw(strict), draw(reasons), draw(reasons), since, None, url)
     then = draw(st.none() | st.builds(Entry, st.just(name), strict, reasons, reasons, st.none() | moments))
-    state = draw(strict if then is None else st.sampled_from(State))
+    state = draw(strict if then is None else st.sampled_from(AdminState))
     return Entry(name, state, draw(reasons), draw(reasons), since, draw(moments), url, then)
 
 

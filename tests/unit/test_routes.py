@@ -5,8 +5,7 @@ from pytest_mock import MockerFixture
 
 from kemi_rtp.routes import Routes
 from KSR.testing import State
-
-from .site import Site
+from tests.unit.site import Site
 
 
 def test_a_call_goes_through_offer_answer_and_delete_on_one_node(site: Site) -> None:
@@ -199,4 +198,4 @@ def test_a_reload_of_the_script_keeps_bindings_and_decisions(site: Site) -> None
     worker.request(site.ksr.in_dialog("INVITE", invite, routed.request, sdp=True))
     assert site.serving("c1") == [name]
     site.tick()
-    assert sum(not standing.routable for _, standing in site.routes(worker).shared.view()) == 1
+    assert sum(not standing.routable for _, standing in site.state(worker).view()) == 1

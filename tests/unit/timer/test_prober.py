@@ -8,14 +8,13 @@ from pytest_mock import MockerFixture
 from kemi_rtp.module import commands as module
 from kemi_rtp.timer import reconciler
 from KSR.testing import State
-
-from .site import THREE, Site
+from tests.unit.site import THREE, Site
 
 NAMES = ("rtp1", "rtp2", "rtp3")
 
 
 def health(site: Site) -> dict[str, str]:
-    view = site.routes(site.ksr.workers[0]).shared.view()
+    view = site.state(site.ksr.workers[0]).view()
     return {node.name: str(standing.health) for node, standing in view}
 
 
@@ -59,7 +58,7 @@ def test_a_node_is_up_again_after_so_many_answers(site: Site) -> None:
 def test_a_node_that_a_worker_found_dead_must_earn_its_way_back(site: Site) -> None:
     worker = site.start()
     site.tick()
-    site.routes(worker).shared.mark_down(site.node("rtp2"), "no answer to offer")
+    site.state(worker).mark_down(site.node("rtp2"), "no answer to offer")
     site.tick()
     assert health(site)["rtp2"] == "down"
     site.tick()
@@ -70,7 +69,7 @@ def test_one_answer_is_enough_when_the_pool_has_no_other_node(site: Site) -> Non
     worker = site.start()
     site.tick()
     for name in NAMES:
-        site.routes(worker).shared.mark_down(site.node(name), "no answer to offer")
+        site.state(worker).mark_down(site.node(name), "no answer to offer")
     for name in ("rtp1", "rtp3"):
         site.daemon(name).state = State.DEAD
     site.tick()
@@ -83,7 +82,7 @@ def test_a_pool_without_a_node_is_not_left_waiting_for_the_next_round_of_pings(s
     site.tick()
     site.pings.clear()
     site.timer.run("ksr_timer_event", "kemi_rtp")
-    state = site.routes(worker).shared
+    state = site.state(worker)
     state.mark_down(site.node("rtp1"), "no answer to offer")
     site.timer.run("ksr_timer_event", "kemi_rtp")
     assert site.pings == []
@@ -111,9 +110,9 @@ def test_nothing_is_known_of_a_disabled_node(site: Site) -> None:
 def test_health_that_has_not_changed_makes_no_new_generation(site: Site) -> None:
     worker = site.start()
     site.tick(2)
-    before = site.routes(worker).shared.view()
+    before = site.state(worker).view()
     site.tick(5)
-    assert site.routes(worker).shared.view() is before
+    assert site.state(worker).view() is before
 
 
 def test_pings_are_never_sent_by_a_sip_worker(site: Site) -> None:
@@ -153,7 +152,7 @@ def test_every_node_is_pinged_in_each_round_however_many_are_silent(crowd: Site)
     crowd.pings.clear()
     crowd.tick(2)
     assert Counter(crowd.pings) == dict.fromkeys((node["url"] for node in CROWD), 2)
-    up = {node.name: standing.routable for node, standing in crowd.routes(crowd.timer).shared.view()}
+    up = {node.name: standing.routable for node, standing in crowd.state(crowd.timer).view()}
     assert up == {node["name"]: number < 150 for number, node in enumerate(CROWD)}
 
 
@@ -165,6 +164,6 @@ def test_nodes_that_come_back_together_cost_one_table_and_two_looks_at_the_modul
     tables = mocker.spy(reconciler, "write_table")
     looks = mocker.spy(module, "rows")
     crowd.tick(2)
-    assert all(standing.routable for _, standing in crowd.routes(crowd.timer).shared.view())
+    assert all(standing.routable for _, standing in crowd.state(crowd.timer).view())
     assert tables.call_count == 1
     assert looks.call_count <= 8  # the two, and a round of comparing at each tick

@@ -6,12 +6,12 @@ import pytest
 from pytest_mock import MockerFixture
 
 import KSR
-from kemi_rtp.shm import places as memory
-from kemi_rtp.shm.state import SharedState
-from kemi_rtp.worker.relay import Outcome, Relay
+from kemi_rtp.shm import places
+from kemi_rtp.shm.state.worker import WorkerState
+from kemi_rtp.worker.due import Due
+from kemi_rtp.worker.outcome import Outcome
 from KSR.testing import Routed, SipMessage, State, Worker
-
-from .site import Site
+from tests.unit.site import Site
 
 NAMES = ("rtp1", "rtp2", "rtp3")
 
@@ -97,7 +97,7 @@ def test_a_dead_node_is_left_for_the_next_and_by_all_workers(site: Site, state: 
     _, routed = site.call(first, "c1")
     (dead,) = site.serving("c1")
     site.daemon(dead).state = state
-    site.routes(first).shared.unbind("c1")
+    site.state(first).unbind("c1")
     _, routed = site.call(first, "c1")
     assert len(routed.relayed) == 1
     assert [name for name in site.serving("c1") if name != dead]
@@ -126,12 +126,12 @@ def test_a_refused_offer_is_tried_on_one_other_node_and_marks_none_down(site: Si
     _, routed = site.call(worker, "c1")
     assert routed.reply.code == 488
     assert len(site.serving("c1")) == 2
-    assert all(standing.routable for _, standing in site.routes(worker).shared.view())
+    assert all(standing.routable for _, standing in site.state(worker).view())
 
 
 def test_nodes_that_are_down_are_tried_as_a_last_resort(site: Site) -> None:
     worker = site.start()
-    shared_state = site.routes(worker).shared
+    shared_state = site.state(worker)
     for name in NAMES:
         shared_state.mark_down(site.node(name), "test")
     _, routed = site.call(worker, "c1")
@@ -142,7 +142,7 @@ def test_draining_and_disabled_nodes_are_never_a_last_resort(site: Site) -> None
     worker = site.start()
     site.drain("rtp1")
     site.disable("rtp2")
-    site.routes(worker).shared.mark_down(site.node("rtp3"), "test")
+    site.state(worker).mark_down(site.node("rtp3"), "test")
     site.daemon("rtp3").state = State.DEAD
     _, routed = site.call(worker, "c1")
     assert routed.reply.code == 503
@@ -157,7 +157,7 @@ def test_a_reload_of_the_module_at_that_moment_fails_no_call(site: Site, mocker:
     mocker.patch.object(KSR.rtpengine, "rtpengine_offer", lambda flags: next(answers, offer)(flags))
     _, routed = site.call(worker, "c1")
     assert len(routed.relayed) == 1
-    assert all(standing.routable for _, standing in site.routes(worker).shared.view())
+    assert all(standing.routable for _, standing in site.state(worker).view())
 
 
 def test_nothing_is_sent_when_the_module_lacks_the_set(site: Site, mocker: MockerFixture) -> None:
@@ -182,7 +182,7 @@ def test_a_node_that_dies_before_the_answer_is_marked_down(site: Site) -> None:
     (name,) = site.serving("c1")
     site.daemon(name).state = State.DEAD
     assert site.answer(worker, routed.request).reply.code == 200
-    standing = {node.name: standing for node, standing in site.routes(worker).shared.view()}[name]
+    standing = {node.name: standing for node, standing in site.state(worker).view()}[name]
     assert standing.reason == "down: no answer to answer"
 
 
@@ -202,7 +202,7 @@ def test_adding_and_disabling_other_nodes_never_moves_a_bound_call(site: Site) -
     calls = [established(site, worker, f"c{number}") for number in range(12)]
     site.write_nodes({"default": [{"name": f"rtp{i}", "url": f"udp:192.0.2.{i}:2223"} for i in range(1, 6)]})
     site.tick(12)
-    assert len(list(site.routes(worker).shared.view())) == 5
+    assert len(list(site.state(worker).view())) == 5
     site.disable("rtp4")
     site.disable("rtp1")
     for number, (invite, routed, name) in enumerate(calls):
@@ -215,11 +215,11 @@ def test_after_a_restart_the_route_names_the_node(site: Site) -> None:
     worker = site.start()
     calls = [established(site, worker, f"c{number}") for number in range(12)]
     for number in range(12):
-        site.routes(worker).shared.unbind(f"c{number}")
+        site.state(worker).unbind(f"c{number}")
     for number, (invite, routed, name) in enumerate(calls):
         reinvite(site, worker, invite, routed)
         assert site.serving(f"c{number}") == [name]
-        site.routes(worker).shared.unbind(f"c{number}")
+        site.state(worker).unbind(f"c{number}")
         worker.request(site.ksr.in_dialog("BYE", invite, routed.request, cseq=9))
         assert commands(site, name, "delete")
 
@@ -236,7 +236,7 @@ def test_a_route_parameter_counts_in_a_dialog_only(site: Site) -> None:
 def test_a_spoilt_route_parameter_does_no_harm(site: Site, value: str) -> None:
     worker = site.start()
     invite, routed, _ = established(site, worker)
-    site.routes(worker).shared.unbind("c1")
+    site.state(worker).unbind("c1")
     request = site.ksr.in_dialog("INVITE", invite, routed.request, sdp=True, route=f"<sip:127.0.0.1;lr;kr={value}>")
     assert len(worker.request(request).relayed) == 1
 
@@ -273,7 +273,7 @@ def test_the_end_of_a_call_on_a_disabled_node_sends_nothing_and_forgets_the_call
     site.disable(name)
     assert worker.request(site.ksr.in_dialog("BYE", invite, routed.request)).request.method == "BYE"
     assert commands(site, name) == ["offer", "answer"]
-    assert site.routes(worker).shared.binding("c1") is None
+    assert site.state(worker).binding("c1") is None
 
 
 def test_a_draining_node_serves_its_calls_to_the_end(site: Site) -> None:
@@ -299,7 +299,7 @@ def test_a_node_that_refuses_a_re_invite_keeps_its_call(site: Site) -> None:
 
 def test_manage_finds_out_by_itself_which_route_it_is_called_in(site: Site, mocker: MockerFixture) -> None:
     for route in ("request", "reply", "failure"):
-        mocker.patch.object(Relay, route, autospec=True, side_effect=routed_by_manage(getattr(Relay, route)))
+        mocker.patch.object(Due, route, autospec=True, side_effect=routed_by_manage(getattr(Due, route)))
     worker = site.start()
     invite, routed, name = established(site, worker)
     worker.request(site.ksr.in_dialog("BYE", invite, routed.request))
@@ -314,7 +314,7 @@ def routed_by_manage(method: Callable[..., Outcome]) -> Callable[..., Outcome]:
     """What a script would do that calls manage() everywhere: it leads back to the method."""
     inside = False
 
-    def call(relay: Relay, *arguments: str, **options: bool) -> Outcome:
+    def call(relay: Due, *arguments: str, **options: bool) -> Outcome:
         nonlocal inside
         if inside:
             return method(relay, *arguments, **options)
@@ -372,7 +372,7 @@ def test_a_refused_call_is_deleted(site: Site) -> None:
     site.answer(worker, routed.request, 486, sdp=False)
     (name,) = site.serving("c1")
     assert commands(site, name) == ["offer", "delete"]
-    assert site.routes(worker).shared.binding("c1") is None
+    assert site.state(worker).binding("c1") is None
 
 
 def test_a_refused_re_invite_leaves_the_call_as_it_was(site: Site) -> None:
@@ -381,7 +381,7 @@ def test_a_refused_re_invite_leaves_the_call_as_it_was(site: Site) -> None:
     again = reinvite(site, worker, invite, routed)
     site.answer(worker, again.request, 488, sdp=False)
     assert "delete" not in commands(site, name)
-    assert site.routes(worker).shared.binding("c1") is not None
+    assert site.state(worker).binding("c1") is not None
 
 
 def test_update_is_offered_and_answered(site: Site) -> None:
@@ -415,18 +415,18 @@ def test_other_requests_leave_media_alone(site: Site) -> None:
 def test_a_node_disabled_between_choice_and_sending_gets_nothing(site: Site, mocker: MockerFixture) -> None:
     """The worker notes what it is about to send, then looks again; the command looks at the notes after publishing."""
     worker = site.start()
-    chosen = site.routes(worker).shared.view().choose("default", "c1")
+    chosen = site.state(worker).view().choose("default", "c1")
     assert chosen is not None
-    enter = SharedState.enter
+    begin = WorkerState.begin_command
     struck: list[int] = []
 
-    def disable_then_enter(state: SharedState, set_id: int) -> int:
+    def disable_then_begin(state: WorkerState, set_id: int) -> int:
         if not struck:
             struck.append(set_id)
             site.disable(chosen.name)
-        return enter(state, set_id)
+        return begin(state, set_id)
 
-    mocker.patch.object(SharedState, "enter", disable_then_enter)
+    mocker.patch.object(WorkerState, "begin_command", disable_then_begin)
     _, routed = site.call(worker, "c1")
     assert struck == [chosen.set_id]
     assert len(routed.relayed) == 1
@@ -439,10 +439,10 @@ def test_a_worker_notes_what_it_sends_while_it_sends(site: Site, mocker: MockerF
     notes: list[list[tuple[int, int]]] = []
 
     def look(flags: str) -> int:
-        notes.append([(memory.pids[place], set_id) for place, set_id, _ in memory.sending()])
+        notes.append([(places.pids[place], set_id) for place, set_id, _ in places.in_flight()])
         return offer(flags)
 
     mocker.patch.object(KSR.rtpengine, "rtpengine_offer", look)
     site.call(worker, "c1")
     assert notes == [[(worker.process.pid, site.node(site.serving("c1")[0]).set_id)]]
-    assert memory.sending() == frozenset()
+    assert places.in_flight() == frozenset()

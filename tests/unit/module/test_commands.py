@@ -9,11 +9,10 @@ from pytest_mock import MockerFixture
 
 import KSR
 from kemi_rtp.model.nodes import Node
-from kemi_rtp.module import commands as module
+from kemi_rtp.module import commands, rpcs
 from kemi_rtp.module.commands import Reply
 from KSR.testing import State
-
-from .site import THREE, Site
+from tests.unit.site import THREE, Site
 
 
 def node_at(port: int) -> Node:
@@ -45,26 +44,26 @@ def to_closed_port() -> Iterator[socket.socket]:
 
 def test_an_unanswered_command_does_not_make_the_next_one_fail(to_closed_port: socket.socket) -> None:
     node = node_at(to_closed_port.getpeername()[1])
-    module._forget_errors(node)
+    commands._forget_errors(node)
     assert not is_refused(to_closed_port)
 
 
 def test_sockets_to_other_nodes_are_left_alone(to_closed_port: socket.socket) -> None:
     node = node_at(to_closed_port.getpeername()[1] ^ 1)
-    module._forget_errors(node)
+    commands._forget_errors(node)
     assert is_refused(to_closed_port)
 
 
 def test_only_the_first_command_after_an_unanswered_one_looks_for_errors(site: Site, mocker: MockerFixture) -> None:
     site.write_nodes({"default": THREE["default"][:1]})
     worker = site.start()
-    look = mocker.patch.object(module, "_descriptors", return_value=[])
+    look = mocker.patch.object(commands, "_descriptors", return_value=[])
     site.call(worker, "c1")
     site.daemon("rtp1").state = State.DEAD
     site.call(worker, "c2")
     look.assert_not_called()
     site.daemon("rtp1").state = State.ALIVE
-    module.enable(site.node("rtp1").url)
+    rpcs.enable(site.node("rtp1").url)
     site.call(worker, "c3")
     look.assert_called_once()
     site.call(worker, "c4")
@@ -81,10 +80,10 @@ def test_what_became_of_a_command_does_not_depend_on_those_before(site: Site, fi
     nodes = [site.node(name) for name in ("rtp1", "rtp2")]
     with site.ksr.handling(site.ksr.invite(call_id="c1")):
         for rest in itertools.product(itertools.product(nodes, EXPECTED), repeat=2):
-            sender = module.Sender()
+            sender = commands.Sender()
             for node, state in ((nodes[0], first), *rest):
                 site.daemon(node.name).state = State.ALIVE
-                module.enable(node.url)
+                rpcs.enable(node.url)
                 site.daemon(node.name).state = state
                 reply = sender.send(KSR.rtpengine.rtpengine_offer, node, "")
                 assert reply is EXPECTED[state], [(n.name, s) for n, s in rest]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 import kemi_rtp
 from kemi_rtp.model.nodes import Node
 from kemi_rtp.model.selection import Pool
+from kemi_rtp.model.standing import derive
 from tests.unit import strategies
 from tests.unit.strategies import modest
 
@@ -33,6 +35,11 @@ def nodes_of(*weights: int, tier: int = 0, first: int = 1) -> list[Node]:
     ]
 
 
+def pool_of(nodes: Iterable[Node]) -> Pool:
+    """A pool of nodes that may all take a call."""
+    return Pool((node, derive((), datetime.min)) for node in nodes)
+
+
 def assert_shares(
     pool: Pool, shares: Mapping[int, int], excluded: Collection[int] = (), calls: list[str] = CALLS
 ) -> None:
@@ -47,7 +54,7 @@ def assert_shares(
 
 @pytest.mark.parametrize("weights", [(1, 1), (10, 1), (1, 2, 3, 4), (5, 5, 0, 7, 90, 1)])
 def test_calls_are_shared_by_weight(weights: tuple[int, ...]) -> None:
-    assert_shares(Pool(nodes_of(*weights)), {number: weight for number, weight in enumerate(weights, 1) if weight})
+    assert_shares(pool_of(nodes_of(*weights)), {number: weight for number, weight in enumerate(weights, 1) if weight})
 
 
 @pytest.mark.parametrize(("weights", "excluded"), [((1, 1, 1), {2}), ((2, 1, 3, 4), {1}), ((1, 1, 2, 3, 4), {1, 5})])
@@ -55,7 +62,7 @@ def test_the_calls_of_an_excluded_node_are_shared_by_weight_among_the_others(
     weights: tuple[int, ...], excluded: set[int]
 ) -> None:
     """Looked at over the calls of that node alone, so that those of the others do not hide them."""
-    pool = Pool(nodes_of(*weights))
+    pool = pool_of(nodes_of(*weights))
     displaced = [call_id for call_id in CALLS if (node := pool.choose(call_id)) and node.set_id in excluded]
     left = {number: weight for number, weight in enumerate(weights, 1) if number not in excluded}
     assert_shares(pool, left, excluded, displaced)
@@ -63,11 +70,11 @@ def test_the_calls_of_an_excluded_node_are_shared_by_weight_among_the_others(
 
 def test_the_calls_of_a_heavy_node_that_is_excluded_are_shared_by_weight_too() -> None:
     """A node that takes nearly every call hands nearly every call over: 1 to 9, and not half and half."""
-    assert_shares(Pool(nodes_of(1_000_000, 1, 9)), {2: 1, 3: 9}, {1}, CALLS[:20_000])
+    assert_shares(pool_of(nodes_of(1_000_000, 1, 9)), {2: 1, 3: 9}, {1}, CALLS[:20_000])
 
 
 def test_a_call_keeps_its_node_when_another_node_is_excluded() -> None:
-    pool = Pool(nodes_of(1, 2, 3))
+    pool = pool_of(nodes_of(1, 2, 3))
     for call_id in CALLS[:1000]:
         node = pool.choose(call_id)
         assert node is not None
@@ -82,14 +89,16 @@ pools = strategies.node_lists(max_size=6)
 def test_the_same_call_id_gets_the_same_node_in_whatever_order_the_nodes_are_written(
     nodes: list[Node], call_id: str
 ) -> None:
-    assert Pool(nodes).choose(call_id) == Pool(nodes).choose(call_id) == Pool(reversed(nodes)).choose(call_id)
+    assert pool_of(nodes).choose(call_id) == pool_of(nodes).choose(call_id) == pool_of(reversed(nodes)).choose(call_id)
 
 
 def test_the_same_call_id_gets_the_same_node_in_every_process() -> None:
     """Python's own hash() differs from process to process; SIP workers are processes."""
     program = (
-        "import json, sys\nfrom kemi_rtp.model.nodes import Node\nfrom kemi_rtp.model.selection import Pool\n"
-        "pool = Pool(Node(f'n{n}', f'udp:192.0.2.{n}:2223', 'default', n, 0, n) for n in range(1, 8))\n"
+        "import json, sys\nfrom datetime import datetime\nfrom kemi_rtp.model.nodes import Node\n"
+        "from kemi_rtp.model.selection import Pool\nfrom kemi_rtp.model.standing import derive\n"
+        "nodes = [Node(f'n{n}', f'udp:192.0.2.{n}:2223', 'default', n, 0, n) for n in range(1, 8)]\n"
+        "pool = Pool((node, derive((), datetime.min)) for node in nodes)\n"
         "print(json.dumps([pool.choose(c, {3}).set_id for c in json.load(sys.stdin)]))\n"
     )
     calls = CALLS[:200]
@@ -102,7 +111,7 @@ def test_the_same_call_id_gets_the_same_node_in_every_process() -> None:
         text=True,
         check=True,
     )
-    pool = Pool(nodes_of(*range(1, 8)))
+    pool = pool_of(nodes_of(*range(1, 8)))
     assert json.loads(done.stdout) == [node.set_id for call in calls if (node := pool.choose(call, {3}))]
 
 
@@ -113,7 +122,7 @@ def test_the_choice_is_a_node_of_the_best_tier_that_is_not_excluded_and_weight_0
 ) -> None:
     excluded = {node.set_id for node in nodes if data.draw(st.booleans(), node.name)}
     left = [node for node in nodes if node.set_id not in excluded]
-    chosen = Pool(nodes).choose(call_id, excluded)
+    chosen = pool_of(nodes).choose(call_id, excluded)
     if not left:
         assert chosen is None
         return
@@ -122,24 +131,24 @@ def test_the_choice_is_a_node_of_the_best_tier_that_is_not_excluded_and_weight_0
 
 
 def test_a_node_of_weight_0_is_never_chosen_while_another_of_its_tier_can_be() -> None:
-    pool = Pool(nodes_of(0, 1, 0))
+    pool = pool_of(nodes_of(0, 1, 0))
     assert {node for call_id in CALLS[:2000] if (node := pool.choose(call_id))} == {nodes_of(0, 1, 0)[1]}
 
 
 def test_a_node_of_weight_0_is_chosen_before_the_next_tier() -> None:
     spare, later = nodes_of(0)[0], nodes_of(5, tier=1, first=9)[0]
-    pool = Pool([later, spare])
+    pool = pool_of([later, spare])
     assert pool.choose("a") == spare
     assert pool.choose("a", {spare.set_id}) == later
 
 
 def test_nodes_of_weight_0_share_the_calls_evenly_when_no_other_is_left() -> None:
-    assert_shares(Pool(nodes_of(0, 3, 0)), {1: 1, 3: 1}, {2}, CALLS[:20_000])
+    assert_shares(pool_of(nodes_of(0, 3, 0)), {1: 1, 3: 1}, {2}, CALLS[:20_000])
 
 
 def test_the_next_tier_gets_no_call_while_one_node_of_the_tier_before_is_left() -> None:
     first, second, third = nodes_of(1, 1), nodes_of(100, tier=1, first=11), nodes_of(100, tier=7, first=21)
-    pool = Pool([*third, *second, *first])
+    pool = pool_of([*third, *second, *first])
     assert {node for call in CALLS[:500] if (node := pool.choose(call))} == set(first)
     assert {pool.choose(call, {1}) for call in CALLS[:500]} == {first[1]}
     assert {pool.choose(call, {1, 2}) for call in CALLS[:500]} == set(second)
@@ -148,13 +157,13 @@ def test_the_next_tier_gets_no_call_while_one_node_of_the_tier_before_is_left() 
 
 
 def test_a_pool_without_nodes_has_none_to_choose() -> None:
-    assert Pool([]).choose("a") is None
+    assert pool_of([]).choose("a") is None
 
 
 @pytest.mark.parametrize("call_id", ["", "ä€😀", "\udcff\udc80", "x" * 10_000])
 def test_any_call_id_gets_a_node(call_id: str) -> None:
     """Bytes that are not UTF-8 come from Kamailio as lone surrogates."""
-    assert Pool(nodes_of(1, 1)).choose(call_id) is not None
+    assert pool_of(nodes_of(1, 1)).choose(call_id) is not None
 
 
 class CountingWeight(int):
@@ -185,7 +194,7 @@ class CountingSet(set[int]):
 
 
 def work_per_call(count: int, excluded: Iterable[int]) -> float:
-    pool = Pool(nodes_of(*[CountingWeight(1)] * count))
+    pool = pool_of(nodes_of(*[CountingWeight(1)] * count))
     CountingWeight.comparisons = CountingSet.questions = 0
     for call_id in CALLS[:500]:
         assert pool.choose(call_id, CountingSet(excluded)) is not None

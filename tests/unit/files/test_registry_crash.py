@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 import kemi_rtp
-from kemi_rtp.files.registry import Registry, RegistryError
-from kemi_rtp.model.admin import Change, Entry, State, decide
+from kemi_rtp.files.errors import RegistryError
+from kemi_rtp.files.registry import Registry
+from kemi_rtp.model.admin import AdminState, Change, Entry, decide
 from tests.unit.sabotage import NOW, STEPS, Killed, Saboteur, change_for, entry, names, no_space, snapshot, store
 
 PACKAGE_ROOT = Path(kemi_rtp.__file__).parent.parent
@@ -56,7 +57,7 @@ def test_a_change_that_fails_at_any_step_leaves_everything_as_it_was(
     assert snapshot(registry) == before
     store(registry, entry("rtp4"))
     assert registry.load().entries.keys() == {*earlier, "rtp4"}
-    assert [change.node for change in registry.history()] == [*earlier, "rtp4"]
+    assert [change.node for change in registry.history.changes()] == [*earlier, "rtp4"]
 
 
 def store_and_be_killed(
@@ -82,12 +83,12 @@ def test_a_process_killed_at_any_step_leaves_a_registry_that_everybody_can_read(
     assert set(loaded.entries) - {"rtp3"} == set(earlier)
     store(registry, entry("rtp4"))
     assert set(registry.load().entries) - {"rtp3"} == {*earlier, "rtp4"}
-    assert [change.node for change in registry.history() if change.node != "rtp3"] == [*earlier, "rtp4"]
+    assert [change.node for change in registry.history.changes() if change.node != "rtp3"] == [*earlier, "rtp4"]
 
 
-@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("state", AdminState)
 def test_a_change_that_a_crash_cut_short_after_it_took_force_is_not_recorded_again_as_an_edit(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch, state: State
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, state: AdminState
 ) -> None:
     """Killed between the two renames: registry.yaml is new, the last good version is old, the history knows."""
     store(registry, replace(entry("rtp1"), since=NOW - HOUR))
@@ -95,7 +96,7 @@ def test_a_change_that_a_crash_cut_short_after_it_took_force_is_not_recorded_aga
         store_and_be_killed(registry, monkeypatch, "replace", 2, entry("rtp1", state, reason="new"))
     with registry.exclusive() as transaction:
         assert transaction.adopt_edits(NOW + HOUR) == []
-    assert [change.after for change in registry.history()] == [State.DISABLED, state]
+    assert [change.after for change in registry.history.changes()] == [AdminState.DISABLED, state]
     assert registry.good_path.read_bytes() == registry.path.read_bytes()
 
 
@@ -127,10 +128,10 @@ def test_an_edit_that_cannot_be_recorded_stays_in_force_and_is_recorded_once_lat
         with pytest.raises(RegistryError, match="an edit cannot be recorded: No space left on device"):
             transaction.adopt_edits(NOW + HOUR)
     assert names(registry) == before
-    assert registry.load().entries["rtp1"].state is State.DRAINING
+    assert registry.load().entries["rtp1"].state is AdminState.DRAINING
     with registry.exclusive() as transaction:
         transaction.adopt_edits(NOW + 2 * HOUR)
-    assert [change.way for change in registry.history()] == ["command", "edit"]
+    assert [change.way for change in registry.history.changes()] == ["command", "edit"]
 
 
 def test_a_folder_that_cannot_be_made_is_a_registry_error(tmp_path: Path) -> None:
@@ -159,18 +160,18 @@ def test_a_lock_file_that_cannot_be_made_or_given_away_is_a_registry_error(
 WRITER = """\
 import sys
 from pathlib import Path
-from kemi_rtp.model.admin import Change, Entry, State, decide
+from kemi_rtp.model.admin import Change, Entry, AdminState, decide
 from kemi_rtp.files.registry import Registry
 from kemi_rtp.model.times import utc_now
 
 directory, writer, first, count, nodes = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 registry = Registry(Path(directory))
 for number in range(first, count):
-    state = State.ENABLED if number // nodes % 2 else State.DISABLED
+    state = AdminState.ENABLED if number // nodes % 2 else AdminState.DISABLED
     new = Entry(f"{writer}-{number % nodes}", state, f"{writer} {number}", writer, utc_now())
     with registry.exclusive() as transaction:
         transaction.adopt_edits(utc_now())
-        change = Change(utc_now(), new.node, State.ENABLED, state, new.reason, writer, "command")
+        change = Change(utc_now(), new.node, AdminState.ENABLED, state, new.reason, writer, "command")
         transaction.write(decide(transaction.entries, new), [change])
     print(number, flush=True)
 """
@@ -249,9 +250,9 @@ def test_every_acknowledged_change_survives_kill_9_at_random_moments(tmp_path: P
         # The change that was cut short may have taken force, unacknowledged.
         assert loaded.entries.keys() in (replayed(acknowledged, nodes), replayed(acknowledged + 1, nodes))
     assert kills > 5
-    reasons = [change.reason for change in registry.history() if change.way == "command"]
+    reasons = [change.reason for change in registry.history.changes() if change.way == "command"]
     assert list(dict.fromkeys(reasons)) == [f"w {number}" for number in range(200)]
-    for line in registry.history_path.read_text().splitlines():
+    for line in registry.history.path.read_text().splitlines():
         assert line.endswith("}"), "no line was grown onto the rest of another"
 
 
@@ -273,15 +274,15 @@ def test_of_16_writers_at_once_no_change_is_lost(tmp_path: Path) -> None:
     assert [error for _, error in outputs if error] == []
     assert [output.count(b"\n") for output, _ in outputs] == [50] * 16
 
-    lines = registry.history_path.read_text().splitlines()
-    history = registry.history()
+    lines = registry.history.path.read_text().splitlines()
+    history = registry.history.changes()
     assert len(lines) == len(history) == 800
     for number in range(16):
         mine = [change.reason for change in history if change.by == f"w{number}"]
         assert mine == [f"w{number} {change}" for change in range(50)]
     last = {change.node: (change.after, change.reason) for change in history}
     in_force = {name: (entry.state, entry.reason) for name, entry in registry.load().entries.items()}
-    assert in_force == {name: told for name, told in last.items() if told[0] is not State.ENABLED}
+    assert in_force == {name: told for name, told in last.items() if told[0] is not AdminState.ENABLED}
     assert registry.good_path.read_bytes() == registry.path.read_bytes()
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
 
@@ -312,9 +313,9 @@ def fill(disk: Path, leave: int) -> Path:
 
 
 def disable(registry: Registry, number: int) -> None:
-    entry = Entry(f"n{number}", State.DISABLED, "x" * 200, "alice@lb1")
+    entry = Entry(f"n{number}", AdminState.DISABLED, "x" * 200, "alice@lb1")
     with registry.exclusive() as transaction:
-        change = Change(datetime.now(UTC), entry.node, State.ENABLED, entry.state, "full", entry.by, "command")
+        change = Change(datetime.now(UTC), entry.node, AdminState.ENABLED, entry.state, "full", entry.by, "command")
         transaction.write(decide(transaction.entries, entry), [change])
 
 
@@ -340,11 +341,11 @@ def test_on_a_full_disk_a_change_fails_cleanly_and_the_old_files_stay(small_disk
     assert snapshot(registry) == before
     assert registry.load().entries.keys() == {f"n{number}" for number in acknowledged}
     assert registry.load().problem == ""
-    assert len(registry.history()) == len(acknowledged)
+    assert len(registry.history.changes()) == len(acknowledged)
 
     filler.unlink()
     disable(registry, len(acknowledged))
-    assert len(registry.load().entries) == len(registry.history()) == len(acknowledged) + 1
+    assert len(registry.load().entries) == len(registry.history.changes()) == len(acknowledged) + 1
 
 
 @pytest.mark.parametrize("pages", [0, 1, 2])

@@ -7,8 +7,7 @@ from pytest_mock import MockerFixture
 
 import KSR
 from KSR.testing import Routed, SipMessage, Worker
-
-from .site import THREE, Site
+from tests.unit.site import THREE, Site
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def shown(site: Site) -> dict[str, dict[str, object]]:
 
 
 def chosen(site: Site, call_id: str) -> str:
-    node = site.routes(site.ksr.workers[0]).shared.view().choose("default", call_id)
+    node = site.state(site.ksr.workers[0]).view().choose("default", call_id)
     assert node is not None
     return node.name
 
@@ -105,12 +104,12 @@ def test_an_offer_that_was_on_its_way_is_answered_there_too(site: Site, mocker: 
         take_out(site, "rtp3")
         return offered(flags)
 
-    mocker.patch("kemi_rtp.timer.supervisor.LINGER", 60.0)
+    mocker.patch("kemi_rtp.timer.nodes_file.LINGER", 60.0)
     mocker.patch.object(KSR.rtpengine, "rtpengine_offer", taken_out_meanwhile)
     _, routed = site.call(worker, call_id)
     site.answer(worker, routed.request)
     assert commands(site, url, call_id) == ["offer", "answer"]
-    mocker.patch("kemi_rtp.timer.supervisor.LINGER", 0.0)
+    mocker.patch("kemi_rtp.timer.nodes_file.LINGER", 0.0)
     site.tick(2)
     assert "rtp3" in shown(site)
 

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from kemi_rtp.files.registry import Registry, RegistryBusyError, RegistryError
-from kemi_rtp.model.admin import Change, Entry, State, parse
+from kemi_rtp.files.errors import RegistryBusyError, RegistryError
+from kemi_rtp.files.registry import Registry
+from kemi_rtp.files.registry_yaml import parse
+from kemi_rtp.model.admin import AdminState, Change, Entry
 from tests.unit.sabotage import NOW, change_for, entry, names, snapshot, store
 
 HOUR = timedelta(hours=1)
-ENABLED, DRAINING, DISABLED = State.ENABLED, State.DRAINING, State.DISABLED
+ENABLED, DRAINING, DISABLED = AdminState.ENABLED, AdminState.DRAINING, AdminState.DISABLED
 
 
 @pytest.fixture
@@ -164,7 +166,7 @@ def test_both_files_and_the_history_are_on_disk_before_a_rename_and_the_folder_a
         "fsync state",
     ]
     assert sizes[draft] == sizes[good] == registry.path.stat().st_size, "everything was written before the fsync"
-    assert sizes["history.jsonl"] == registry.history_path.stat().st_size
+    assert sizes["history.jsonl"] == registry.history.path.stat().st_size
 
 
 def test_a_short_write_is_continued(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +175,7 @@ def test_a_short_write_is_continued(registry: Registry, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "write", lambda descriptor, content: write(descriptor, bytes(content)[:7]))
     store(registry, entry("rtp1"), entry("rtp2"))
     assert registry.load().entries.keys() == {"rtp1", "rtp2"}
-    assert len(registry.history()) == 2
+    assert len(registry.history.changes()) == 2
 
 
 @pytest.fixture
@@ -312,7 +314,7 @@ def test_an_edit_is_recorded_once_as_a_change_of_way_edit_and_becomes_the_last_g
     edit(registry, '"disabled"', '"draining"')
     changes = adopt(registry, NOW + HOUR)
     assert changes == [Change(NOW + HOUR, "rtp1", DISABLED, DRAINING, "why", "", "edit")]
-    assert registry.history()[1:] == changes
+    assert registry.history.changes()[1:] == changes
     assert adopt(registry) == []
     registry.path.unlink()
     assert registry.load().entries == {"rtp1": replace(entry("rtp1"), state=DRAINING)}
@@ -352,7 +354,7 @@ def test_the_end_of_a_timed_decision_is_stored_and_recorded_as_way_until(registr
     changes = expire(registry, NOW + HOUR)
     told = "the time set by alice@lb1 is over"
     assert changes == [Change(NOW + HOUR, "rtp1", DISABLED, ENABLED, told, "kemi_rtp", "until")]
-    assert registry.history()[2:] == changes
+    assert registry.history.changes()[2:] == changes
     assert registry.load().entries == {"rtp2": entry("rtp2")}
 
 
@@ -376,30 +378,30 @@ def test_before_its_time_nothing_ends_and_nothing_is_written(registry: Registry)
 def test_the_history_is_all_changes_the_oldest_first(registry: Registry) -> None:
     decided = [entry("rtp1"), entry("rtp2", DRAINING), entry("rtp1", ENABLED, reason="repaired")]
     store(registry, *decided)
-    assert registry.history() == [change_for(one) for one in decided]
+    assert registry.history.changes() == [change_for(one) for one in decided]
 
 
 def test_the_history_can_be_that_of_one_node_or_the_last_changes_only(registry: Registry) -> None:
     store(registry, entry("rtp1"), entry("rtp2"), entry("rtp1", DRAINING), entry("rtp1", ENABLED))
-    assert [change.after for change in registry.history("rtp1")] == [DISABLED, DRAINING, ENABLED]
-    assert [change.after for change in registry.history(limit=2)] == [DRAINING, ENABLED]
-    assert [change.after for change in registry.history("rtp1", limit=1)] == [ENABLED]
+    assert [change.after for change in registry.history.changes("rtp1")] == [DISABLED, DRAINING, ENABLED]
+    assert [change.after for change in registry.history.changes(limit=2)] == [DRAINING, ENABLED]
+    assert [change.after for change in registry.history.changes("rtp1", limit=1)] == [ENABLED]
 
 
 def test_there_is_no_history_before_the_first_change(registry: Registry) -> None:
-    assert registry.history() == []
+    assert registry.history.changes() == []
 
 
 def test_a_history_that_cannot_be_read_is_a_registry_error(registry: Registry) -> None:
-    registry.history_path.mkdir(parents=True)
+    registry.history.path.mkdir(parents=True)
     with pytest.raises(RegistryError, match=r"history\.jsonl: cannot be read: Is a directory"):
-        registry.history()
+        registry.history.changes()
 
 
 @pytest.mark.parametrize("leftover", ['{"at": "2026-11-22T16', '{"at": "2026-11-22T16:00:00Z", "node": "caf\xc3'])
 def test_a_line_that_a_crash_cut_short_does_not_swallow_the_next(registry: Registry, leftover: str) -> None:
     store(registry, entry("rtp1"))
-    with registry.history_path.open("ab") as history:
+    with registry.history.path.open("ab") as history:
         history.write(leftover.encode("latin-1"))
     store(registry, entry("rtp2"))
-    assert [change.node for change in registry.history()] == ["rtp1", "rtp2"]
+    assert [change.node for change in registry.history.changes()] == ["rtp1", "rtp2"]

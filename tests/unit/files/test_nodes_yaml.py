@@ -1,4 +1,4 @@
-"""nodes.yaml: what it may say, and how it tells what is wrong in it."""
+"""nodes.yaml: what is valid, and what is said of the rest."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kemi_rtp.files import nodes_yaml
 from kemi_rtp.files.documents import DocumentError
-from kemi_rtp.model import nodes
 from kemi_rtp.model.nodes import MAX_SET_ID, Config, Node, Settings, node_set_id
 from tests.unit import strategies
 from tests.unit.strategies import modest
 
 FILE = Path("nodes.yaml")
+
+
 # Found by search: these two have the same derived set id.
 COLLIDING = ("udp:10.167.178.173:49852", "udp:10.240.150.91:10354")
+
+
 COLLIDING_SET = 1424964589
 
 
 def read(content: str) -> Config:
-    return nodes.parse(content, FILE)
+    return nodes_yaml.parse(content, FILE)
 
 
 def faults_of(content: str) -> list[str]:
@@ -40,7 +44,7 @@ def pool(*items: str) -> str:
 A, B = "name: a, url: 'udp:192.0.2.1:2223'", "name: b, url: 'udp:192.0.2.2:2223'"
 
 
-# --- what is valid ---------------------------------------------------------------------------------------------------
+# --- what is valid ----------------------------------------------------------------------------------------------------
 
 
 def test_a_node_has_weight_1_and_tier_0_unless_it_says_otherwise() -> None:
@@ -128,7 +132,7 @@ def test_the_work_of_loading_grows_with_the_nodes_and_not_with_their_square() ->
     assert calls(400) < 5 * calls(100)
 
 
-# --- set ids ---------------------------------------------------------------------------------------------------------
+# --- set ids ----------------------------------------------------------------------------------------------------------
 
 
 @given(strategies.node_lists(), st.data())
@@ -145,22 +149,6 @@ def test_a_set_id_follows_from_the_url_and_not_from_name_pool_weight_or_tier() -
     (one,) = read(pool("name: a, url: 'udp:h:1'")).nodes
     (other,) = read("pools: {eu: [{name: z, url: 'udp:h:1', weight: 5, tier: 4}]}").nodes
     assert one.set_id == other.set_id
-
-
-def test_the_derived_set_id_is_the_same_in_every_release() -> None:
-    """Bindings and the module's table outlive an upgrade; so must the ids."""
-    assert node_set_id("udp:192.0.2.11:2223") == 1740788851
-    assert node_set_id("udp6:[2001:db8::12]:2223") == 520125823
-
-
-@given(st.text(max_size=40))
-@modest(60)
-def test_a_derived_set_id_is_one_that_the_module_takes(url: str) -> None:
-    assert 1 <= node_set_id(url) <= MAX_SET_ID
-
-
-def test_a_url_whose_checksum_is_0_gets_set_1_because_set_0_is_the_default_set() -> None:
-    assert node_set_id("") == 1
 
 
 def test_two_urls_with_the_same_derived_set_id_are_told_apart_by_hand() -> None:
@@ -190,9 +178,10 @@ def test_an_explicit_set_id_is_used_once_in_the_whole_file() -> None:
     assert fault == "nodes.yaml:5: pools.us[0].set: 9: is also the set of node a (line 3); use another number"
 
 
-# --- what is not valid -----------------------------------------------------------------------------------------------
-
 _FORM = "must be udp:HOST:PORT or udp6:[ADDRESS]:PORT"
+
+
+# --- what is not valid ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -231,7 +220,11 @@ def test_a_bad_url_is_named_with_its_line_and_what_is_valid(url: str, valid: str
 
 
 _WEIGHT, _TIER = "must be a whole number from 0 to 1000000", "must be a whole number from 0 to 1000"
+
+
 _SET = f"must be a whole number from 1 to {MAX_SET_ID}"
+
+
 _NAME = "is not a node name: 1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit"
 
 
@@ -282,6 +275,8 @@ def test_a_name_is_used_once_in_the_whole_file_not_only_in_its_pool() -> None:
 
 
 _INTERVAL = "must be from 0.1 to 60 seconds: a number or a duration such as 250ms, 30s, 45m, 2h, 1h30m or 3d"
+
+
 _TIMEOUT = "must be from 0.05 to 10 seconds: a number or a duration such as 250ms, 30s, 45m, 2h, 1h30m or 3d"
 
 
@@ -366,14 +361,8 @@ pools:
 def test_a_file_is_read_from_disk_and_named_by_its_path(tmp_path: Path) -> None:
     path = tmp_path / "site.yaml"
     path.write_text(pool(A))
-    assert nodes.load(path) == read(pool(A))
+    assert nodes_yaml.load(path) == read(pool(A))
     path.write_text(pool("name: a"))
     with pytest.raises(DocumentError) as caught:
-        nodes.load(path)
+        nodes_yaml.load(path)
     assert str(caught.value) == f"{path}:3: pools.default[0].url: is missing"
-
-
-def test_a_node_is_found_by_its_name_or_its_url_and_by_nothing_else() -> None:
-    config = read(pool(A, B))
-    assert nodes.find(config.nodes, "b") == nodes.find(config.nodes, "udp:192.0.2.2:2223") == config.nodes[1]
-    assert nodes.find(config.nodes, "192.0.2.2") is None

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from kemi_rtp.command import main as cli
+import KSR
+from kemi_rtp.command import output
 from kemi_rtp.files.module_table import write_table
-from kemi_rtp.shm import layout as shared
-
-from .site import THREE, Site, StubRpc
+from kemi_rtp.shm import layout
+from kemi_rtp.shm.state.process import touch
+from tests.unit.site import THREE, Site, StubRpc
 
 
 def verify(site: Site, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -32,7 +33,7 @@ def still(site: Site, mocker: MockerFixture) -> Site:
 
 def test_a_site_in_step_has_no_difference(still: Site) -> None:
     code, found = verify(still)
-    assert (code, found["differences"]) == (cli.DONE, [])
+    assert (code, found["differences"]) == (output.DONE, [])
     assert found["generation"]
     assert "agree" in still.cli("verify").stdout
 
@@ -50,7 +51,7 @@ def broken_registry(site: Site) -> None:
 
 
 def other_table(site: Site) -> None:
-    view = site.routes(site.ksr.workers[0]).shared.view()
+    view = site.state(site.ksr.workers[0]).view()
     write_table(site.state_dir, [(node, standing) for node, standing in view if node.name != "rtp1"])
 
 
@@ -61,9 +62,8 @@ def no_table(site: Site) -> None:
 def module_says(site: Site, **states: str) -> None:
     """What the supervisor has last read in the module, and could not repair."""
     rows = {"rtp1": "active", "rtp2": "disabled", "rtp3": "active"} | states
-    site.routes(site.timer).shared.put(
-        shared.ROWS, json.dumps({site.node(name).url: state for name, state in rows.items() if state})
-    )
+    said = {site.node(name).url: state for name, state in rows.items() if state}
+    KSR.htable.sht_sets(layout.STATE, layout.ROWS, json.dumps(said))
 
 
 def lost_mark(site: Site) -> None:
@@ -106,7 +106,7 @@ def test_every_difference_is_told_with_what_it_means(
 ) -> None:
     happening(still)
     code, found = verify(still)
-    assert code == cli.FAILED
+    assert code == output.FAILED
     (difference,) = found["differences"]
     assert difference["node"] == node
     assert (difference["place"], difference["other_place"]) == places
@@ -118,7 +118,7 @@ def test_what_the_timer_puts_right_in_a_moment_is_no_difference(site: Site) -> N
     site.start()
     site.tick(12)
     site.disable("rtp2")
-    assert verify(site) == (cli.DONE, verify(site)[1])
+    assert verify(site) == (output.DONE, verify(site)[1])
 
 
 def test_repair_does_what_the_tick_would(site: Site) -> None:
@@ -128,17 +128,17 @@ def test_repair_does_what_the_tick_would(site: Site) -> None:
     site.tick(2)
     site.ksr.rpc.execute(site.ksr.main, "rtpengine.enable", [site.node("rtp2").url, 1])
     code, found = verify(site, "--repair")
-    assert (code, found["differences"]) == (cli.DONE, [])
+    assert (code, found["differences"]) == (output.DONE, [])
     assert site.ksr.rtpengine.find(site.node("rtp2").url).permanent
 
 
 def test_processes_that_have_not_looked_since_a_change_are_named_but_no_difference(still: Site) -> None:
     still.call(still.ksr.workers[0], "c1")
     still.call(still.ksr.workers[1], "c2")
-    still.routes(still.ksr.workers[0]).shared.touch()
+    touch()
     still.call(still.ksr.workers[0], "c3")
     code, found = verify(still)
-    assert code == cli.DONE
+    assert code == output.DONE
     current = [pid for pid, generation in found["processes"].items() if generation == found["generation"]]
     assert current == [str(still.ksr.workers[0].process.pid)]
     assert "have not looked since the last change" in found["notes"][0]
@@ -150,12 +150,12 @@ def test_a_node_that_only_the_module_has_is_a_note(site: Site) -> None:
     site.write_nodes({"default": THREE["default"][:2]})
     site.tick()
     code, found = verify(site)
-    assert code == cli.DONE
+    assert code == output.DONE
     assert any("which nodes.yaml has not: no call goes there" in note for note in found["notes"])
 
 
 def test_without_kamailio_there_is_nothing_to_compare_with(site: Site, mocker: MockerFixture) -> None:
     mocker.patch.object(StubRpc, "reachable", False)
     result = site.cli("verify")
-    assert result.exit_code == cli.SAVED
+    assert result.exit_code == output.SAVED
     assert "not reachable" in result.stderr

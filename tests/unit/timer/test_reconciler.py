@@ -3,10 +3,10 @@
 import pytest
 
 from kemi_rtp.files.module_table import read_table, write_table
-from kemi_rtp.model.admin import State as Admin
+from kemi_rtp.model.admin import AdminState
+from kemi_rtp.shm.state.process import touch
 from KSR.testing import State
-
-from .site import THREE, Site
+from tests.unit.site import THREE, Site
 
 
 def permanent(site: Site, name: str) -> bool:
@@ -74,7 +74,7 @@ def native(site: Site, method: str, *parameters: object) -> None:
 
 
 def drifts(site: Site, name: str) -> list[str]:
-    return [change.reason for change in site.registry.history(name) if change.way == "drift"]
+    return [change.reason for change in site.registry.history.changes(name) if change.way == "drift"]
 
 
 LINES = pytest.mark.parametrize("ksr", ["5.6.3", "6.0.1", "6.0.2", "6.1.5"], indirect=True)
@@ -87,7 +87,7 @@ def test_a_native_disable_is_adopted_with_its_origin(site: Site) -> None:
     native(site, "rtpengine.enable", site.node("rtp2").url, 0)
     site.tick(2)
     entry = site.registry.load().entries["rtp2"]
-    assert entry.state is Admin.DISABLED
+    assert entry.state is AdminState.DISABLED
     assert entry.by.startswith("rtpengine.enable@")
     assert len(drifts(site, "rtp2")) == 1
     site.tick(5)
@@ -130,7 +130,7 @@ def test_a_native_disable_of_a_node_that_is_down_is_adopted(site: Site) -> None:
     assert off_on_disk(site, "rtp2")
     native(site, "rtpengine.enable", site.node("rtp2").url, 0)
     site.tick(2)
-    assert site.registry.load().entries["rtp2"].state is Admin.DISABLED
+    assert site.registry.load().entries["rtp2"].state is AdminState.DISABLED
 
 
 @LINES
@@ -210,13 +210,13 @@ def test_another_program_that_fights_back_is_reported_and_not_fought_at_full_spe
 
 @LINES
 def test_after_a_native_reload_the_timer_sends_nothing_to_a_disabled_node(site: Site) -> None:
-    worker = site.start()
+    site.start()
     site.tick()
     site.disable("rtp2")
     site.tick(12)
     before = len(site.daemon("rtp2").log)
     site.ksr.rpc.execute(site.ksr.main, "rtpengine.reload", [])
-    site.routes(worker).shared.touch()
+    touch()
     site.tick(3)
     assert len(site.daemon("rtp2").log) == before
 
@@ -224,11 +224,11 @@ def test_after_a_native_reload_the_timer_sends_nothing_to_a_disabled_node(site: 
 @LINES
 def test_after_a_native_reload_the_timers_rpcs_ping_no_node(site: Site) -> None:
     """The module would ping them one after the other while every SIP worker waits for its locks."""
-    worker = site.start()
+    site.start()
     site.tick(12)
     site.ksr.rpc.execute(site.ksr.main, "rtpengine.reload", [])
     before = [len(site.daemon(f"rtp{number}").commands("ping")) for number in (1, 2, 3)]
-    site.routes(worker).shared.touch()
+    touch()
     site.tick(2)
     assert [len(site.daemon(f"rtp{number}").commands("ping")) for number in (1, 2, 3)] == before
 
@@ -237,10 +237,10 @@ def test_the_table_is_restored_when_somebody_has_put_another_in_place(site: Site
     worker = site.start()
     site.tick(12)
     node = site.node("rtp1")
-    view = site.routes(worker).shared.view()
+    view = site.state(worker).view()
     write_table(site.state_dir, [(n, s) for n, s in view if n == node])
     site.ksr.rpc.execute(site.ksr.main, "rtpengine.reload", [])
-    site.routes(worker).shared.touch()
+    touch()
     site.tick(14)
     assert len(read_table(site.state_dir)) == 3
     for number in range(30):
@@ -254,7 +254,7 @@ def test_a_native_disable_is_adopted_before_a_reload_of_ours_would_take_it_back(
     site.write_nodes({"default": [*THREE["default"], {"name": "rtp4", "url": "udp:192.0.2.4:2223"}]})
     native(site, "rtpengine.enable", site.node("rtp2").url, 0)
     site.tick(3)
-    assert site.registry.load().entries["rtp2"].state is Admin.DISABLED
+    assert site.registry.load().entries["rtp2"].state is AdminState.DISABLED
     assert permanent(site, "rtp2")
 
 

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kemi_rtp
+from kemi_rtp.files import nodes_yaml, registry_yaml
 from kemi_rtp.files.documents import Document, DocumentError, Fault, collector_paused, integer, nearest, text
-from kemi_rtp.model import admin, nodes
 from tests.unit.strategies import modest
 
 FILE = Path("some.yaml")
@@ -25,7 +25,7 @@ PACKAGE_ROOT = Path(kemi_rtp.__file__).parent.parent
 
 def faults_of(content: str) -> list[str]:
     with pytest.raises(DocumentError) as caught:
-        nodes.parse(content, FILE)
+        nodes_yaml.parse(content, FILE)
     return [str(fault) for fault in caught.value.faults]
 
 
@@ -142,8 +142,8 @@ def test_a_file_nested_without_end_is_a_fault_and_no_crash(opening: str) -> None
     """In a process of its own: a stack that overflows takes the interpreter, and so Kamailio, with it."""
     program = (
         "from pathlib import Path\n"
-        "from kemi_rtp.model import nodes\nfrom kemi_rtp.files.documents import DocumentError\n"
-        f"try:\n    nodes.parse({opening!r} * 30_000, Path('f'))\nexcept DocumentError:\n    print('refused')\n"
+        "from kemi_rtp.files import nodes_yaml\nfrom kemi_rtp.files.documents import DocumentError\n"
+        f"try:\n    nodes_yaml.parse({opening!r} * 30_000, Path('f'))\nexcept DocumentError:\n    print('refused')\n"
     )
     environment = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
@@ -199,7 +199,7 @@ def refusal(read: Callable[[], object]) -> DocumentError | None:
 @given(TEXTS)
 @modest(150)
 def test_no_text_makes_a_reader_raise_anything_but_document_error(content: str) -> None:
-    for parse in (nodes.parse, admin.parse):
+    for parse in (nodes_yaml.parse, registry_yaml.parse):
         error = refusal(partial(parse, content, FILE))
         if error is not None:
             assert error.faults
@@ -213,7 +213,7 @@ def test_no_bytes_make_a_reader_raise_anything_but_document_error(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "bytes.yaml"
     path.write_bytes(content)
-    error = refusal(partial(nodes.load, path))
+    error = refusal(partial(nodes_yaml.load, path))
     assert str(path) in str(error)
 
 
