@@ -7,6 +7,6 @@ editors and mypy read the generated types in __init__.pyi and _types/. See READM
 
 import sys
 
-from KSR.mock.dispatch import install
+from KSR.mock.engine.dispatch import install
 
 install(sys.modules[__name__])

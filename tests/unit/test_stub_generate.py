@@ -10,8 +10,8 @@ from mypy import api as mypy
 
 import KSR
 from KSR import generate
-from KSR.mock import api
-from KSR.mock.registry import BEHAVIOURS
+from KSR.mock.engine import api
+from KSR.mock.engine.behaviour import BEHAVIOURS
 from KSR.testing import Ksr
 
 PACKAGE = Path(generate.__file__).parent

@@ -1,35 +1,32 @@
 """Import every file that gives KEMI functions, pseudo-variables or RPC commands their behaviour."""
 
-from KSR.mock import (
-    core_functions,
+from KSR.mock.htable import matching
+from KSR.mock.htable import rpc as htable_rpc
+from KSR.mock.modules import (
+    core,
     hdr,
     htable,
-    htable_bulk,
-    htable_rpc,
     jsonrpcs,
     kx,
     misc,
     nathelper,
-    pv,
-    pv_message,
-    pv_state,
-    pv_xavp,
+    registrar,
     rr,
-    rtpengine_commands,
-    rtpengine_rpc,
     sdpops,
     siputils,
     sl,
     textops,
-    textops_replace,
     tm,
-    tm_status,
-    usrloc,
     xlog,
 )
+from KSR.mock.pv import message, state, variables, xavp
+from KSR.mock.rtpengine import commands
+from KSR.mock.rtpengine import rpc as rtpengine_rpc
+from KSR.mock.textops import replace
+from KSR.mock.tm import status
 
 __all__ = [
-    "core_functions", "hdr", "htable", "htable_bulk", "htable_rpc", "jsonrpcs", "kx", "misc", "nathelper", "pv",
-    "pv_message", "pv_state", "pv_xavp", "rr", "rtpengine_commands", "rtpengine_rpc", "sdpops", "siputils", "sl",
-    "textops", "textops_replace", "tm", "tm_status", "usrloc", "xlog",
+    "commands", "core", "hdr", "htable", "htable_rpc", "jsonrpcs", "kx", "matching", "message", "misc", "nathelper",
+    "registrar", "replace", "rr", "rtpengine_rpc", "sdpops", "siputils", "sl", "state", "status", "textops", "tm",
+    "variables", "xavp", "xlog",
 ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""The htable module: hash tables in shared memory."""

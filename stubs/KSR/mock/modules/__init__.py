@@ -1,0 +1,1 @@
+"""KSR's modules."""

@@ -1,0 +1,146 @@
+"""KSR.htable: the functions for one item or one whole table.
+
+Those that walk through tables are in htable_bulk.py and htable_iterator.py, the table itself in htable_table.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from KSR.mock.engine.behaviour import Result, kemi, null_value
+from KSR.mock.htable.table import NO_INT_VALUE, Table
+
+if TYPE_CHECKING:
+    from KSR.mock.engine.process import Process
+
+
+def _table(process: Process, name: str) -> Table | None:
+    table = process.kamailio.htables.get(name)
+    if table is None:
+        process.kamailio.log_line("err", f"htable: No such htable: {name}")
+    return table
+
+
+def _get(process: Process, table_name: str, key: str, mode: str) -> Result:
+    table = _table(process, table_name)
+    if table is None:
+        return null_value(mode)
+    cell = table.find(key, process)
+    if cell is None:
+        return null_value(mode) if table.initval is None else table.initval
+    return cell.value
+
+
+@kemi("htable.sht_get")
+def sht_get(process: Process, table: str, key: str) -> Result:
+    return _get(process, table, key, "")
+
+
+@kemi("htable.sht_gete")
+def sht_gete(process: Process, table: str, key: str) -> Result:
+    return _get(process, table, key, "e")
+
+
+@kemi("htable.sht_getw")
+def sht_getw(process: Process, table: str, key: str) -> Result:
+    return _get(process, table, key, "w")
+
+
+@kemi("htable.sht_is_null")
+def sht_is_null(process: Process, table_name: str, key: str) -> int:
+    table = process.kamailio.htables.get(table_name)
+    if table is None:
+        return 2
+    if table.initval is not None:
+        return -2
+    return 1 if table.find(key, process) is None else -1
+
+
+@kemi("htable.sht_sets", "htable.sht_seti")
+def sht_set(process: Process, table_name: str, key: str, value: int | str) -> int:
+    table = _table(process, table_name)
+    if table is None:
+        return -1
+    return 1 if table.set(key, value, process) else -1
+
+
+@kemi("htable.sht_setxs")
+def sht_setxs(process: Process, table_name: str, key: str, value: str, expire: int) -> int:
+    table = _table(process, table_name)
+    if table is None:
+        return -1
+    return 1 if table.set(key, value, process, expire) else -1
+
+
+@kemi("htable.sht_setxi")
+def sht_setxi(process: Process, table_name: str, key: str, value: int, expire: int) -> int:
+    table = _table(process, table_name)
+    if table is None:
+        return -1
+    if not table.set(key, value, process, expire):
+        return -1
+    return 1 if process.kamailio.line.since(6, 0, 2) else 0  # so it is before 6.0.2
+
+
+@kemi("htable.sht_setex")
+def sht_setex(process: Process, table_name: str, key: str, expire: int) -> int:
+    table = _table(process, table_name)
+    if table is None:
+        return -1
+    cell = table.cells.get(key)
+    if cell is not None and table.autoexpire > 0:
+        table.pass_locks(cell.slot, cell.slot + 1, process)
+        cell.expire = table.kamailio.clock.seconds + expire if expire > 0 else 0
+    return 1
+
+
+@kemi("htable.sht_inc")
+def sht_inc(process: Process, table_name: str, key: str) -> int:
+    return _add(process, table_name, key, 1)
+
+
+@kemi("htable.sht_dec")
+def sht_dec(process: Process, table_name: str, key: str) -> int:
+    return _add(process, table_name, key, -1)
+
+
+def _add(process: Process, table_name: str, key: str, amount: int) -> int:
+    table = process.kamailio.htables.get(table_name)
+    total = None if table is None else table.add_to(key, amount, process)
+    return NO_INT_VALUE if total is None else total
+
+
+@kemi("htable.sht_rm")
+def sht_rm(process: Process, table_name: str, key: str) -> int:
+    table = _table(process, table_name)
+    if table is None:
+        return -1
+    table.delete(key, process)
+    return 1
+
+
+@kemi("htable.sht_reset")
+def sht_reset(process: Process, table_name: str) -> int:
+    table = _table(process, table_name)
+    if table is None:
+        return -1
+    table.clear(process)
+    return 0
+
+
+@kemi("htable.sht_lock")
+def sht_lock(process: Process, table_name: str, key: str) -> int:
+    table = _table(process, table_name)
+    if table is None:
+        return -1
+    table.lock(table.slot_of(key), process)
+    return 1
+
+
+@kemi("htable.sht_unlock")
+def sht_unlock(process: Process, table_name: str, key: str) -> int:
+    table = _table(process, table_name)
+    if table is None:
+        return -1
+    table.unlock(table.slot_of(key), process)
+    return 1

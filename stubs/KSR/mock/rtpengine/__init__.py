@@ -1,0 +1,1 @@
+"""The rtpengine module: its nodes, how it selects one, and fake daemons behind them."""

@@ -1,0 +1,1 @@
+"""What the textops module edits with."""

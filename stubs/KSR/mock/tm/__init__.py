@@ -1,0 +1,1 @@
+"""The tm module: transactions and their branches."""
