@@ -92,8 +92,8 @@ FAULTS = [
     ),
     Fault(
         "an unknown set is selected",
-        "rtpengine/commands.py", "    if found is None:\n        return -1\n    _select(process, found, None)",
-        "    if found is None:\n        return 1\n    _select(process, found, None)", "test_rtpengine",
+        "modules/rtpengine.py", "    if found is None:\n        return -1\n    select_sets(process, found, None)",
+        "    if found is None:\n        return 1\n    select_sets(process, found, None)", "test_rtpengine",
     ),
     Fault(
         "a permanent disable survives rtpengine.ping",

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
-from KSR.mock import behaviours
 from KSR.mock.engine import api
 from KSR.mock.engine.arguments import convert
 from KSR.mock.engine.behaviour import BEHAVIOURS, Behaviour, Result, default_result
@@ -18,9 +17,9 @@ from KSR.mock.engine.errors import BadCall, KemiFault, UnknownFunction, WouldHan
 from KSR.mock.engine.process import Process
 from KSR.mock.engine.rpc import RpcTable
 from KSR.mock.htable.table import Table, parse_table
-from KSR.mock.modules.misc import HttpReply
-from KSR.mock.modules.registrar import Location
 from KSR.mock.modules.rtimer import Timers
+from KSR.mock.modules.usrloc import Location
+from KSR.mock.modules.xhttp import HttpReply
 from KSR.mock.rtpengine.module import RtpengineModule
 from KSR.mock.sip.message import SipMessage
 from KSR.mock.sip.sent import Sent
@@ -28,10 +27,9 @@ from KSR.mock.sip.sent import Sent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from KSR.mock.modules.tm import OutgoingBranch, Transaction
+    from KSR.mock.tm.transaction import OutgoingBranch, Transaction
 
 Faults = Literal["test", "kamailio"]
-assert behaviours.__all__  # imported for what they register
 LOG_LEVELS = {"alert": -5, "bug": -4, "crit": -2, "err": -1, "warn": 0, "notice": 1, "info": 2, "dbg": 3}
 TABLE_TIMER = 20  # seconds between two looks for expired items: htable's timer_interval
 

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from KSR.mock.engine.behaviour import Result
     from KSR.mock.engine.kamailio import Kamailio
     from KSR.mock.modules.jsonrpcs import JsonRpcReply
-    from KSR.mock.modules.tm import Transaction
     from KSR.mock.pv.xavp import Xavps
     from KSR.mock.rtpengine.module import Selection
+    from KSR.mock.tm.transaction import Transaction
 
 # Kamailio's core/fmsg.c: the message that KEMI calls outside a route see.
 FAKED_MESSAGE = (

@@ -85,10 +85,3 @@ def _version(process: Process, params: list[Any]) -> object:
 @rpc("core.uptime")
 def _uptime(process: Process, params: list[Any]) -> object:
     return {"now": "", "up_since": "", "uptime": process.kamailio.clock.ticks}
-
-
-@rpc("app_python.reload")
-def _reload(process: Process, params: list[Any]) -> object:
-    kamailio = process.kamailio
-    kamailio.reload_version += 1
-    return {"old": kamailio.reload_version - 1, "new": kamailio.reload_version}

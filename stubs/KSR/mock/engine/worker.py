@@ -28,7 +28,7 @@ from KSR.mock.sip.sent import SentMessage
 
 if TYPE_CHECKING:
     from KSR.mock.engine.kamailio import Call, Kamailio
-    from KSR.mock.modules.tm import OutgoingBranch, Transaction
+    from KSR.mock.tm.transaction import OutgoingBranch, Transaction
 
 
 @dataclass

@@ -1,15 +1,13 @@
-"""The functions of KSR itself: tests of the message, flags, request URI, log.
-
-Follows core/kemi.c.
-"""
+"""The functions of KSR itself, such as KSR.is_INVITE: tests of the message, flags, request URI, log (core/kemi.c)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from KSR.mock.engine.behaviour import BEHAVIOURS, kemi
-from KSR.mock.pv.message import set_uri_part
-from KSR.mock.sip.syntax import parse_uri
+from KSR.mock.engine.myself import is_self, uri_is_self
+from KSR.mock.engine.worker import run_method
+from KSR.mock.sip.message import set_uri_part
 
 if TYPE_CHECKING:
     from KSR.mock.engine.behaviour import Behaviour
@@ -86,25 +84,6 @@ def is_dst_port(process: Process, port: int) -> bool:
 
 
 # ---- is it me -------------------------------------------------------------------------------------------------------
-
-
-def is_self(process: Process, host: str, port: str = "") -> bool:
-    """Tell whether host and port are Kamailio's own: a listening address, or an alias (of any port)."""
-    kamailio = process.kamailio
-    host = host.strip("[]").lower()
-    if host in kamailio.aliases:
-        return True
-    if host != process.message.received.ip and host not in kamailio.myself:
-        return False
-    return not port or not kamailio.my_ports or int(port) in kamailio.my_ports
-
-
-def uri_is_self(process: Process, text: str) -> bool:
-    """Tell whether a URI points to Kamailio itself."""
-    uri = parse_uri(text)
-    if uri.scheme.lower() not in ("sip", "sips"):
-        return False
-    return is_self(process, uri.host, uri.port)
 
 
 @kemi("is_myself")
@@ -269,3 +248,11 @@ for _name, _level in LOG_LEVELS.items():
 def log(process: Process, level: str, text: str) -> int:
     process.kamailio.log_line(LOG_LEVELS.get(level, "err"), text)
     return 0
+
+
+# ---- routes ---------------------------------------------------------------------------------------------------------
+
+
+@kemi("route")
+def route(process: Process, name: str) -> int:
+    return run_method(process, name, process.message)

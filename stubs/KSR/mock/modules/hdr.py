@@ -88,7 +88,7 @@ def hdr_insert_before(process: Process, text: str, name: str) -> int:
     return 1
 
 
-@kemi("hdr.remove", "textops.remove_hf")
+@kemi("hdr.remove")
 def hdr_remove(process: Process, name: str) -> int:
     if len(name) > MAX_NAME:
         return -1

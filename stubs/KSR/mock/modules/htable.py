@@ -1,13 +1,11 @@
-"""KSR.htable: the functions for one item or one whole table.
-
-Those that walk through tables are in htable_bulk.py and htable_iterator.py, the table itself in htable_table.py.
-"""
+"""KSR.htable: items, whole tables, matching and iterators (htable/htable.c). The tables are in the folder htable."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from KSR.mock.engine.behaviour import Result, kemi, null_value
+from KSR.mock.htable.matching import count_matching, matcher, matching
 from KSR.mock.htable.table import NO_INT_VALUE, Table
 
 if TYPE_CHECKING:
@@ -143,4 +141,118 @@ def sht_unlock(process: Process, table_name: str, key: str) -> int:
     if table is None:
         return -1
     table.unlock(table.slot_of(key), process)
+    return 1
+
+
+# ---- matching by name or value --------------------------------------------------------------------------------------
+
+
+def _remove(process: Process, table_name: str, operator: str, wanted: str, by: str) -> int:
+    table = _table(process, table_name)
+    if table is None:
+        return -1
+    matches = matcher(operator, wanted) if operator in ("re", "sw") and wanted else None
+    if matches is None:
+        process.kamailio.log_line("warn", f"htable: unsupported match operator or value: {operator} {wanted}")
+        return -1
+    table.pass_locks(0, table.slots, process)
+    for name in matching(table, by, matches):
+        table.delete(name, process)
+    return 1
+
+
+@kemi("htable.sht_rm_name")
+def sht_rm_name(process: Process, table: str, operator: str, wanted: str) -> int:
+    return _remove(process, table, operator, wanted, "name")
+
+
+@kemi("htable.sht_rm_value")
+def sht_rm_value(process: Process, table: str, operator: str, wanted: str) -> int:
+    return _remove(process, table, operator, wanted, "value")
+
+
+@kemi("htable.sht_rm_name_re")
+def sht_rm_name_re(process: Process, table: str, regex: str) -> int:
+    # A missing table is no failure here, unlike in sht_rm_name.
+    return 1 if table not in process.kamailio.htables else _remove(process, table, "re", regex, "name")
+
+
+@kemi("htable.sht_rm_value_re")
+def sht_rm_value_re(process: Process, table: str, regex: str) -> int:
+    return 1 if table not in process.kamailio.htables else _remove(process, table, "re", regex, "value")
+
+
+def _match(process: Process, table_name: str, operator: str, wanted: str, by: str) -> int:
+    table = _table(process, table_name)
+    if table is None:
+        return -1
+    matches = matcher(operator, wanted) if wanted else None
+    if matches is None:
+        process.kamailio.log_line("warn", f"htable: unsupported match operator or value: {operator} {wanted}")
+        return -1
+    table.pass_locks(0, table.slots, process)
+    return 1 if matching(table, by, matches) else -1
+
+
+@kemi("htable.sht_match_name")
+def sht_match_name(process: Process, table: str, operator: str, wanted: str) -> int:
+    return _match(process, table, operator, wanted, "name")
+
+
+@kemi("htable.sht_match_str_value")
+def sht_match_str_value(process: Process, table: str, operator: str, wanted: str) -> int:
+    return _match(process, table, operator, wanted, "value")
+
+
+@kemi("htable.sht_cn")
+def sht_cn(process: Process, table_name: str, operator: str, wanted: str) -> int:
+    table = _table(process, table_name)
+    if table is None or len(operator) not in (0, 2):
+        return -1
+    return count_matching(table, (operator or "~~") + wanted, "name")
+
+
+# ---- iterators ------------------------------------------------------------------------------------------------------
+
+
+@kemi("htable.sht_iterator_start")
+def sht_iterator_start(process: Process, name: str, table: str) -> int:
+    return process.iterators.start(name, table) if name and table else -1
+
+
+@kemi("htable.sht_iterator_next")
+def sht_iterator_next(process: Process, name: str) -> int:
+    return process.iterators.next(name) if name else -1
+
+
+@kemi("htable.sht_iterator_end")
+def sht_iterator_end(process: Process, name: str) -> int:
+    return process.iterators.end(name) if name else -1
+
+
+@kemi("htable.sht_iterator_rm")
+def sht_iterator_rm(process: Process, name: str) -> int:
+    return process.iterators.remove(name) if name else -1
+
+
+@kemi("htable.sht_iterator_sets", "htable.sht_iterator_seti")
+def sht_iterator_set(process: Process, name: str, value: int | str) -> int:
+    used = process.iterators.used(name) if name else None
+    if used is None:
+        return -1
+    table, cell = used
+    cell.value = value
+    if table.updateexpire:
+        # Also in a table without autoexpire, where the expiry has no effect.
+        cell.expire = table.kamailio.clock.seconds + table.autoexpire
+    return 1
+
+
+@kemi("htable.sht_iterator_setex")
+def sht_iterator_setex(process: Process, name: str, expire: int) -> int:
+    used = process.iterators.used(name) if name else None
+    if used is None:
+        return -1
+    table, cell = used
+    cell.expire = table.kamailio.clock.seconds + expire
     return 1

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from KSR.mock.engine.behaviour import Result, kemi
 from KSR.mock.engine.rpc import RpcFault
+from KSR.mock.pv.spec import Spec
+from KSR.mock.pv.variables import getter
 
 if TYPE_CHECKING:
     from KSR.mock.engine.process import Process
@@ -83,3 +85,12 @@ def jsonrpcs_response(process: Process) -> Result:
 @kemi("jsonrpcs.dispatch")
 def jsonrpcs_dispatch(process: Process) -> int:
     return 1
+
+
+@getter("jsonrpl")
+def _jsonrpc_reply(process: Process, spec: Spec) -> Result:
+    reply = process.jsonrpc_reply
+    if reply is None:
+        return 0 if spec.inner == "code" else None
+    values: dict[str, Result] = {"code": reply.code, "text": reply.text, "body": reply.body}
+    return values.get(spec.inner)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from KSR.mock.engine.behaviour import BEHAVIOURS, Result, kemi, null_value
 from KSR.mock.pv.variables import get
+from KSR.mock.sip.syntax import parse_name_addr
 
 if TYPE_CHECKING:
     from KSR.mock.engine.behaviour import Behaviour
@@ -47,8 +48,6 @@ for _name, _variable in {"bodylen": "$bs", "msglen": "$ml", "timestamp": "$TS"}.
 
 @kemi("kx.get_cturi")
 def get_cturi(process: Process) -> Result:
-    from KSR.mock.sip.syntax import parse_name_addr
-
     contact = process.message.get("Contact")
     return None if contact is None else parse_name_addr(contact).uri
 

@@ -6,10 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from KSR.mock.engine.behaviour import kemi
-from KSR.mock.pv.message import uri_host
 from KSR.mock.pv.variables import write
 from KSR.mock.sip.message import Header, SipMessage
-from KSR.mock.sip.syntax import Uri, parse_name_addr, parse_uri
+from KSR.mock.sip.syntax import Uri, parse_name_addr, parse_uri, uri_host
 
 if TYPE_CHECKING:
     from KSR.mock.engine.process import Process

@@ -1,63 +1,21 @@
-"""KSR.registrar with usrloc in memory: save and lookup contacts."""
+"""KSR.registrar: save contacts from a REGISTER, look them up for a request (registrar/save.c, lookup.c)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from KSR.mock.engine.behaviour import kemi
+from KSR.mock.modules.sl import send_local_reply
+from KSR.mock.modules.usrloc import DEFAULT_EXPIRES, Contact
 from KSR.mock.pv.variables import get
 from KSR.mock.sip.message import Branch, SipMessage
-from KSR.mock.sip.reply import send_local_reply
-from KSR.mock.sip.syntax import parse_name_addr, parse_uri, split_commas
+from KSR.mock.sip.syntax import parse_name_addr, split_commas
 
 if TYPE_CHECKING:
-    from KSR.mock.engine.kamailio import Kamailio
     from KSR.mock.engine.process import Process
 
-DEFAULT_EXPIRES = 3600
+
 NO_REPLY = 2  # flag 0x02 of save()
-
-
-@dataclass(eq=False)
-class Contact:
-    """One registered contact."""
-
-    uri: str
-    expires_at: float
-    received: str = ""
-    path: str = ""
-    q: float = -1.0
-
-
-@dataclass
-class Location:
-    """The registered contacts of each address of record, by table."""
-
-    kamailio: Kamailio
-    tables: dict[str, dict[str, list[Contact]]] = field(default_factory=dict)
-
-    def register(self, aor: str, *uris: str, table: str = "location", expires: int = DEFAULT_EXPIRES) -> None:
-        """Register contacts for a user name (or user@domain with use_domain=1)."""
-        end = self.kamailio.clock.now + expires
-        self.tables.setdefault(table, {}).setdefault(aor, []).extend(Contact(uri, end) for uri in uris)
-
-    def known(self, table: str) -> bool:
-        """Tell whether a table is there: modparam("usrloc", "preload", ...) makes it, a KEMI call does not."""
-        if table not in self.tables:
-            self.kamailio.log_line("err", f"registrar: usrloc domain [{table}] not found")
-        return table in self.tables
-
-    def contacts(self, aor: str, table: str = "location") -> list[Contact]:
-        """Return the live contacts of a user."""
-        now = self.kamailio.clock.now
-        return [contact for contact in self.tables.get(table, {}).get(aor, []) if contact.expires_at > now]
-
-    def aor(self, uri: str) -> str:
-        """Return the key of an address of record: the user, with use_domain=1 user@domain."""
-        parsed = parse_uri(uri)
-        with_domain = self.kamailio.params.get(("usrloc", "use_domain"), 0)
-        return f"{parsed.user}@{parsed.host}" if with_domain else parsed.user
 
 
 def _expires(message: SipMessage, params: str) -> int:

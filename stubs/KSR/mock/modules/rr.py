@@ -6,10 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from KSR.mock.engine.behaviour import kemi
-from KSR.mock.modules.core import uri_is_self
-from KSR.mock.pv.message import uri_host
+from KSR.mock.engine.myself import uri_is_self
 from KSR.mock.sip.message import Header, SipMessage
-from KSR.mock.sip.syntax import NameAddr, find_param, parse_name_addr, parse_uri, split_commas
+from KSR.mock.sip.syntax import NameAddr, find_param, parse_name_addr, parse_uri, split_commas, uri_host
 
 if TYPE_CHECKING:
     from KSR.mock.engine.process import Process

@@ -45,8 +45,3 @@ def sdp_with_transport_like(process: Process, transport: str) -> int:
 @kemi("sdpops.sdp_with_ice")
 def sdp_with_ice(process: Process) -> int:
     return _matches(process, r"^a=candidate:")
-
-
-@kemi("textops.is_audio_on_hold")
-def is_audio_on_hold(process: Process) -> int:
-    return _matches(process, r"^(a=(sendonly|inactive)|c=IN IP4 0\.0\.0\.0)")

@@ -1,4 +1,4 @@
-"""KSR.siputils, KSR.maxfwd, KSR.sanity: checks that stand at the beginning of a routing script."""
+"""KSR.siputils: questions about the message, its URIs and texts (siputils/checks.c)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from KSR.mock.engine.behaviour import kemi
-from KSR.mock.pv.message import set_uri_part
-from KSR.mock.sip.reply import send_local_reply
+from KSR.mock.modules.sl import send_local_reply
+from KSR.mock.sip.message import set_uri_part
 from KSR.mock.sip.syntax import parse_uri
 
 if TYPE_CHECKING:
@@ -101,75 +101,3 @@ def options_reply(process: Process) -> int:
     message.reply_headers += ["Accept: */*", "Accept-Encoding: ", "Accept-Language: en", "Supported: "]
     send_local_reply(process, message, 200, "OK")
     return 1
-
-
-@kemi("corex.has_ruri_user")
-def has_ruri_user(process: Process) -> int:
-    return 1 if parse_uri(process.message.current_uri).user else -1
-
-
-@kemi("corex.has_user_agent")
-def has_user_agent(process: Process) -> int:
-    return 1 if process.message.get("User-Agent") else -1
-
-
-@kemi("corex.is_faked_msg")
-def is_faked_msg(process: Process) -> int:
-    return 1 if process.message is process.faked else -1
-
-
-# ---- maxfwd ---------------------------------------------------------------------------------------------------------
-
-
-@kemi("maxfwd.process_maxfwd")
-def process_maxfwd(process: Process, limit: int) -> int:
-    """Decrement Max-Forwards, or add it: 1; -1 when it has run out."""
-    message = process.message
-    header = message.first("Max-Forwards")
-    if header is None:
-        message.insert(0, f"Max-Forwards: {limit}\r\n")
-        return 2
-    if not re.fullmatch(r"\d+", header.body):
-        return -2
-    value = int(header.body)
-    if value == 0:
-        return -1
-    value = min(value - 1, int(process.kamailio.params.get(("maxfwd", "max_limit"), 70)))
-    header.body = header.sent_body = str(value)  # in the received text itself
-    return 1
-
-
-@kemi("maxfwd.is_maxfwd_lt")
-def is_maxfwd_lt(process: Process, limit: int) -> int:
-    value = process.message.get("Max-Forwards")
-    if value is None or not value.isdigit():
-        return -2
-    return 1 if int(value) < limit else -1
-
-
-# ---- sanity ---------------------------------------------------------------------------------------------------------
-
-
-@kemi("sanity.sanity_check")
-def sanity_check(process: Process, message_checks: int, uri_checks: int) -> int:
-    """A few of the module's checks: the headers that each message needs, and CSeq."""
-    message = process.message
-    for name in ("To", "From", "CSeq", "Call-ID", "Via"):
-        if message.first(name) is None:
-            return _insane(process, f"Missing Required Header {name}")
-    if message.is_request and message.cseq[1] != message.method:
-        return _insane(process, "CSeq method does not match request method")
-    if message.is_request and not parse_uri(message.uri).valid:
-        return _insane(process, "Bad Request URI")
-    return 1
-
-
-@kemi("sanity.sanity_check_defaults")
-def sanity_check_defaults(process: Process) -> int:
-    return sanity_check(process, 0, 0)
-
-
-def _insane(process: Process, reason: str) -> int:
-    if process.message.is_request and process.message.method != "ACK":
-        send_local_reply(process, process.message, 400, reason)
-    return -1

@@ -5,10 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from KSR.mock.engine.behaviour import kemi
-from KSR.mock.sip.reply import send_local_reply
+from KSR.mock.modules.tm import t_reply
+from KSR.mock.sip.message import Address, SipMessage
+from KSR.mock.sip.reply import build_reply
+from KSR.mock.sip.sent import SentMessage
 
 if TYPE_CHECKING:
     from KSR.mock.engine.process import Process
+
+
+def send_local_reply(process: Process, message: SipMessage, code: int, reason: str) -> SentMessage:
+    """Send Kamailio's own reply to where the request came from; other modules reply through sl, too."""
+    body, content_type = message.reply_body
+    text = build_reply(message, code, reason, body=body, content_type=content_type)
+    source = message.source
+    sent = SentMessage(text, Address(source.ip, source.port, source.proto), local=True)
+    process.kamailio.sent.add(sent)
+    return sent
 
 
 @kemi("sl.sl_send_reply")
@@ -24,8 +37,6 @@ def sl_send_reply(process: Process, code: int, reason: str) -> int:
 
 @kemi("sl.send_reply")
 def send_reply(process: Process, code: int, reason: str) -> int:
-    from KSR.mock.modules.tm import t_reply
-
     if process.transaction is not None:
         return 1 if t_reply(process, code, reason) >= 0 else -1
     return sl_send_reply(process, code, reason)

@@ -1,6 +1,6 @@
-"""KSR.textops and KSR.textopsx: search and edit the message (textops/textops.c, textopsx/textopsx.c).
+"""KSR.textops: search and edit the message, compare texts (textops/textops.c).
 
-What replaces texts in it is in textops_replace.py.
+replace* take a regular expression or a text, subst* /regex/replacement/flags.
 """
 
 from __future__ import annotations
@@ -9,19 +9,16 @@ import re
 from typing import TYPE_CHECKING
 
 from KSR.mock.engine.behaviour import kemi
+from KSR.mock.engine.regex import posix_regex
+from KSR.mock.modules.hdr import hdr_remove
+from KSR.mock.pv.variables import get, write
+from KSR.mock.textops.edits import Replacement, apply, body_start, edit, header_places, headers_start
+from KSR.mock.textops.substitution import parse_substitution
 
 if TYPE_CHECKING:
     from KSR.mock.engine.process import Process
 
 NO_CHANGE = 2
-
-
-def posix(text: str) -> re.Pattern[str] | None:
-    """Compile a regular expression as regcomp(REG_EXTENDED|REG_ICASE|REG_NEWLINE) takes it, near enough."""
-    try:
-        return re.compile(text, re.IGNORECASE | re.MULTILINE)
-    except re.error:
-        return None
 
 
 # ---- headers --------------------------------------------------------------------------------------------------------
@@ -34,8 +31,13 @@ def is_present_hf(process: Process, name: str) -> int:
 
 @kemi("textops.is_present_hf_re")
 def is_present_hf_re(process: Process, regex: str) -> int:
-    pattern = posix(regex)
+    pattern = posix_regex(regex)
     return 1 if pattern and any(pattern.search(header.name) for header in process.message.headers) else -1
+
+
+@kemi("textops.remove_hf")
+def remove_hf(process: Process, name: str) -> int:
+    return hdr_remove(process, name)
 
 
 @kemi("textops.remove_hf_re")
@@ -45,7 +47,7 @@ def remove_hf_re(process: Process, regex: str) -> int:
 
 @kemi("textops.remove_hf_exp")
 def remove_hf_exp(process: Process, regex: str, skip: str) -> int:
-    pattern, spared = posix(regex), posix(skip)
+    pattern, spared = posix_regex(regex), posix_regex(skip)
     if pattern is None or spared is None:
         return -1
     found = [h for h in process.message.headers if pattern.search(h.name) and not spared.search(h.name)]
@@ -100,17 +102,17 @@ def set_reply_body(process: Process, body: str, content_type: str) -> int:
     return 1
 
 
-@kemi("textopsx.remove_body")
-def remove_body(process: Process) -> int:
-    if process.message.body:
-        process.message.new_body = ""
-    return 1
-
-
 @kemi("textops.search_body")
 def search_body(process: Process, regex: str) -> int:
-    pattern = posix(regex)
+    pattern = posix_regex(regex)
     return 1 if pattern and process.message.body and pattern.search(process.message.body) else -1
+
+
+@kemi("textops.is_audio_on_hold")
+def is_audio_on_hold(process: Process) -> int:
+    message = process.message
+    held = r"^(a=(sendonly|inactive)|c=IN IP4 0\.0\.0\.0)"
+    return 1 if message.has_sdp and re.search(held, message.body, re.MULTILINE) else -1
 
 
 # ---- message --------------------------------------------------------------------------------------------------------
@@ -118,13 +120,13 @@ def search_body(process: Process, regex: str) -> int:
 
 @kemi("textops.search")
 def search(process: Process, regex: str) -> int:
-    pattern = posix(regex)
+    pattern = posix_regex(regex)
     return 1 if pattern and pattern.search(process.message.text) else -1
 
 
 @kemi("textops.search_hf")
 def search_hf(process: Process, name: str, regex: str, which: str) -> int:
-    pattern = posix(regex)
+    pattern = posix_regex(regex)
     if pattern is None:
         return -1
     results = [bool(pattern.search(header.body)) for header in process.message.all(name)]
@@ -132,17 +134,6 @@ def search_hf(process: Process, name: str, regex: str, which: str) -> int:
         return -1
     mode = {"f": results[0], "l": results[-1]}.get(which[:1].lower(), any(results))
     return 1 if mode else -1
-
-
-@kemi("textopsx.msg_apply_changes")
-def msg_apply_changes(process: Process) -> int:
-    process.message.apply_changes()
-    return 1
-
-
-@kemi("textopsx.keep_hf")
-def keep_hf(process: Process) -> int:
-    return 1
 
 
 # ---- strings --------------------------------------------------------------------------------------------------------
@@ -213,7 +204,134 @@ def in_list_prefix(process: Process, subject: str, items: str, separator: str) -
 def search_str(process: Process, text: str, regex: str) -> int:
     if not regex:
         return 2
-    pattern = posix(regex)
+    pattern = posix_regex(regex)
     if not text or pattern is None:
         return -2
     return 1 if pattern.search(text) else -1
+
+
+# ---- replace ---------------------------------------------------------------------------------------------------------
+
+
+def _replace(process: Process, regex: str, value: str, start: int, end: int | None, *, every: bool) -> int:
+    pattern = posix_regex(regex)
+    if pattern is None:
+        return -1
+    found: list[Replacement] = []
+    for match in pattern.finditer(process.message.text[start:end]):
+        if every and not match[0]:
+            return -1
+        found.append((match.start(), match.end(), value))
+        if not every:
+            break
+    return apply(process, found, start)
+
+
+@kemi("textops.replace")
+def replace(process: Process, regex: str, value: str) -> int:
+    return _replace(process, regex, value, headers_start(process.message), None, every=False)
+
+
+@kemi("textops.replace_all")
+def replace_all(process: Process, regex: str, value: str) -> int:
+    return _replace(process, regex, value, headers_start(process.message), None, every=True)
+
+
+@kemi("textops.replace_hdrs")
+def replace_hdrs(process: Process, regex: str, value: str) -> int:
+    message = process.message
+    return _replace(process, regex, value, headers_start(message), body_start(message), every=False)
+
+
+@kemi("textops.replace_body")
+def replace_body(process: Process, regex: str, value: str) -> int:
+    return _replace(process, regex, value, body_start(process.message), None, every=False)
+
+
+@kemi("textops.replace_body_all", "textops.replace_body_atonce")
+def replace_body_all(process: Process, regex: str, value: str) -> int:
+    return _replace(process, regex, value, body_start(process.message), None, every=True)
+
+
+def _replace_text(process: Process, start: int, end: int, old: str, new: str, mode: str) -> int:
+    text = process.message.text
+    if not old:
+        return 1
+    place = text.find(old, start, end)
+    while place >= 0:
+        edit(process, place, place + len(old), new)
+        if mode[:1] in ("f", "F", ""):
+            break
+        # From here on Kamailio searches to the end of the message, also where only headers were asked for.
+        place = text.find(old, place + len(old))
+    return 1
+
+
+@kemi("textops.replace_str")
+def replace_str(process: Process, old: str, new: str, mode: str) -> int:
+    return _replace_text(process, headers_start(process.message), len(process.message.text), old, new, mode)
+
+
+@kemi("textops.replace_hdrs_str")
+def replace_hdrs_str(process: Process, old: str, new: str, mode: str) -> int:
+    return _replace_text(process, headers_start(process.message), body_start(process.message), old, new, mode)
+
+
+@kemi("textops.replace_body_str")
+def replace_body_str(process: Process, old: str, new: str, mode: str) -> int:
+    if not process.message.body:
+        return -1
+    return _replace_text(process, body_start(process.message), len(process.message.text), old, new, mode)
+
+
+# ---- subst ----------------------------------------------------------------------------------------------------------
+
+
+def _subst(process: Process, expression: str, start: int) -> int:
+    parsed = parse_substitution(process, expression)
+    return -1 if parsed is None else apply(process, parsed.run(process.message.text[start:]), start)
+
+
+@kemi("textops.subst")
+def subst(process: Process, expression: str) -> int:
+    return _subst(process, expression, headers_start(process.message))
+
+
+@kemi("textops.subst_body")
+def subst_body(process: Process, expression: str) -> int:
+    return _subst(process, expression, body_start(process.message))
+
+
+@kemi("textops.subst_uri")
+def subst_uri(process: Process, expression: str) -> int:
+    parsed = parse_substitution(process, expression)
+    new = None if parsed is None else parsed.text(process.message.current_uri)
+    if new is None:
+        return -1
+    process.message.new_uri = new
+    return 1
+
+
+@kemi("textops.subst_user")
+def subst_user(process: Process, expression: str) -> int:
+    parsed = parse_substitution(process, expression)
+    new = None if parsed is None else parsed.text(str(get(process, "$rU") or ""))
+    return -1 if new is None or not write(process, "$rU", new) else 1
+
+
+@kemi("textops.subst_v")
+def subst_v(process: Process, text: str, expression: str, variable: str) -> int:
+    parsed = parse_substitution(process, expression)
+    new = None if parsed is None else parsed.text(text)
+    return -1 if new is None or not write(process, variable, new) else 1
+
+
+@kemi("textops.subst_hf")
+def subst_hf(process: Process, name: str, expression: str, which: str) -> int:
+    """Replace in the first header of the name ("f"), the last ("l"), or all of them."""
+    parsed = parse_substitution(process, expression)
+    places = [(header, place) for header, place in header_places(process.message) if header.is_called(name)]
+    if parsed is None or not places:
+        return -1
+    chosen = {"f": places[:1], "l": places[-1:]}.get(which[:1], places)
+    return max(apply(process, parsed.run(header.body), place) for header, place in chosen)

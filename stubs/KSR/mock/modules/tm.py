@@ -1,63 +1,20 @@
-"""KSR.tm: transactions, branches, and the routes that a script arms for them.
-
-What arrives for a transaction later is in tm_replies.py, what a script asks about it in tm_status.py.
-"""
+"""KSR.tm: create and find transactions, arm routes for them, reply, relay (tm/tm.c)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from KSR.mock.engine.behaviour import Result, kemi
-from KSR.mock.pv.message import uri_host
-from KSR.mock.sip.message import Address, Branch, SipMessage
-from KSR.mock.sip.reply import build_reply, local_tag, relayed_via
-from KSR.mock.sip.sent import SentMessage
-from KSR.mock.sip.syntax import parse_uri
+from KSR.mock.engine.behaviour import kemi
+from KSR.mock.engine.regex import posix_regex
 from KSR.mock.tm.match import cancel_key, request_key
+from KSR.mock.tm.relay import forward_request, relay_ack, relay_cancel
+from KSR.mock.tm.transaction import create, reply_locally, retransmit_reply, status_now
 
 if TYPE_CHECKING:
     from KSR.mock.engine.process import Process
-    from KSR.mock.pv.xavp import Xavps
 
-BRANCH_COOKIE = "z9hG4bK"
-E_SCRIPT, E_BAD_ADDRESS = -10, -478
+E_SCRIPT = -10
 ARMED_BY = {"b": "branch", "f": "failure", "o": "reply"}
-
-
-@dataclass(eq=False)
-class OutgoingBranch:
-    """One relayed copy of the request; `status` is the last reply code it got, 0 for none."""
-
-    number: int
-    sent: SentMessage
-    via_branch: str
-    uri: str = ""
-    status: int = 0
-    reply: SipMessage | None = None
-    replied: bool = False
-
-
-@dataclass(eq=False)
-class Transaction:
-    """A transaction: the request, what was armed for it, its branches, the last reply that went upstream."""
-
-    request: SipMessage
-    key: str
-    number: int
-    armed: dict[str, str]
-    avps: dict[str, list[Result]] = field(default_factory=dict)
-    xavps: Xavps = field(default_factory=list)
-    branches: list[OutgoingBranch] = field(default_factory=list)
-    status: int = 0
-    last_reply: str = ""
-    canceled: bool = False
-    route_failed: bool = False
-
-    @property
-    def is_final(self) -> bool:
-        """Whether a final reply has gone upstream."""
-        return self.status >= 200
 
 
 # ---- arming ---------------------------------------------------------------------------------------------------------
@@ -117,25 +74,6 @@ def t_newtran(process: Process) -> int:
     return 1
 
 
-def create(process: Process, message: SipMessage) -> Transaction:
-    """Make the transaction of a request."""
-    kamailio = process.kamailio
-    number = len(kamailio.transactions) + 1
-    armed = dict(process.armed)
-    transaction = Transaction(message, request_key(message), number, armed, process.avps, process.xavps)
-    kamailio.transactions[transaction.key] = transaction
-    process.transaction = transaction
-    return transaction
-
-
-def retransmit_reply(process: Process, transaction: Transaction) -> int:
-    """Send the last reply once more."""
-    if not transaction.last_reply:
-        return -1
-    process.kamailio.sent.add(SentMessage(transaction.last_reply, _back(transaction.request)))
-    return 1
-
-
 @kemi("tm.t_retransmit_reply")
 def t_retransmit_reply(process: Process) -> int:
     found = process.transaction or process.kamailio.transactions.get(request_key(process.message))
@@ -186,11 +124,6 @@ def t_lookup_cancel(process: Process, flags: int = 0) -> int:
     return 1 if known is not None else -1
 
 
-@kemi("tmx.t_precheck_trans")
-def t_precheck_trans(process: Process) -> int:
-    return -1  # 1 only while another worker handles the same request at this moment
-
-
 # ---- replying -------------------------------------------------------------------------------------------------------
 
 
@@ -216,21 +149,6 @@ def t_send_reply(process: Process, code: int, reason: str) -> int:
     return t_reply(process, code, reason)
 
 
-def reply_locally(process: Process, transaction: Transaction, code: int, reason: str) -> None:
-    """Send Kamailio's own reply for a transaction."""
-    request = transaction.request
-    if process.message.is_request and process.message is not request:
-        request.reply_headers += process.message.reply_headers
-    body, content_type = request.reply_body
-    text = build_reply(request, code, reason, body=body, content_type=content_type)
-    transaction.status, transaction.last_reply = code, text
-    process.kamailio.sent.add(SentMessage(text, _back(request), local=True))
-
-
-def _back(request: SipMessage) -> Address:
-    return Address(request.source.ip, request.source.port, request.source.proto)
-
-
 @kemi("tm.t_release")
 def t_release(process: Process) -> int:
     return 1
@@ -246,18 +164,18 @@ def t_relay(process: Process) -> int:
     if not message.is_request:
         return -1
     if message.method == "CANCEL":
-        return _relay_cancel(process)
+        return relay_cancel(process)
     if process.route_type == "failure":
-        return _forward(process)
+        return forward_request(process)
     if process.transaction is None and t_newtran(process) == 0:
         return 1
     if message.method == "ACK":
-        return _relay_ack(process)
+        return relay_ack(process)
     transaction = process.transaction
     assert transaction is not None
     if message.method == "INVITE" and transaction.status < 100 and process.kamailio.auto_trying:
         reply_locally(process, transaction, 100, "trying -- your call is important to us")
-    result = _forward(process)
+    result = forward_request(process)
     if result < 0 and not transaction.is_final:
         reply_locally(process, transaction, 478, "Unresolvable destination (478/TM)")
     return result
@@ -285,95 +203,58 @@ def t_relay_to_proto_addr(process: Process, proto: str, host: str, port: int) ->
     return t_relay(process)
 
 
-def destination(message: SipMessage, uri: str, dst_uri: str | None) -> Address | None:
-    """Return where a request goes; None when the URI leads nowhere."""
-    target = parse_uri(dst_uri or uri)
-    if not target.valid or target.host.endswith(".invalid"):
-        return None
-    proto = (target.param("transport") or "udp").lower()
-    return Address(target.host.strip("[]"), int(target.port or 5060), proto)
+# ---- asking about the transaction -----------------------------------------------------------------------------------
 
 
-def _forward(process: Process) -> int:
-    """Send one copy per branch, after the branch route has run on it."""
-    transaction, message = process.transaction, process.message
-    assert transaction is not None
-    targets = [Branch(message.current_uri, message.dst_uri or "", message.path or ""), *message.branches]
-    message.branches = []
-    added = 0
-    for target in targets:
-        if _send_branch(process, transaction, message, target):
-            added += 1
-    transaction.armed.pop("branch", None)  # a branch route serves one relay; it has to be armed for the next
-    if process.route_type != "failure":
-        transaction.request = message
-    return 1 if added else E_BAD_ADDRESS
+@kemi("tm.t_is_canceled")
+def t_is_canceled(process: Process) -> int:
+    return 1 if process.transaction is not None and process.transaction.canceled else -1
 
 
-def _send_branch(process: Process, transaction: Transaction, message: SipMessage, target: Branch) -> bool:
-    from KSR.mock.engine.worker import run_branch_route, run_onsend
-
-    number = len(transaction.branches)
-    copy = message.branch_copy(target)
-    process.branch_index = number
-    if "branch" in transaction.armed and not run_branch_route(process, transaction.armed["branch"], copy):
-        return False
-    where = destination(copy, copy.current_uri, copy.dst_uri)
-    if where is None:
-        process.kamailio.log_line("err", f"tm: no destination for {copy.current_uri}")
-        return False
-    via_branch = f"{BRANCH_COOKIE}{transaction.number:04x}.{local_tag(message)[:32]}.{number}"
-    sent = SentMessage(render_relayed(copy, via_branch), where, branch=number)
-    process.kamailio.sent.add(sent)
-    branch = OutgoingBranch(number, sent, via_branch, copy.current_uri)
-    transaction.branches.append(branch)
-    process.kamailio.branches[via_branch] = (transaction, branch)
-    run_onsend(process, copy)
-    return True
+@kemi("tm.t_any_replied")
+def t_any_replied(process: Process) -> int:
+    """Tell whether a branch had a reply before the one that is handled now."""
+    transaction = process.transaction
+    return 1 if transaction is not None and any(branch.replied for branch in transaction.branches) else -1
 
 
-def render_relayed(message: SipMessage, via_branch: str) -> str:
-    """Return the text that leaves: with edits, received/rport in the Via below, and our own Via above it."""
-    received = message.received
-    place = message.place_of("Via") or 0
-    top = message.first("Via")
-    if top is not None and not top.removed:
-        top.sent_body = relayed_via(message)
-    proto = received.proto.upper()
-    host = f"{uri_host(received.ip)}:{received.port}"
-    rport = ";rport" if message.local_rport else ""
-    message.insert(place, f"Via: SIP/2.0/{proto} {host};branch={via_branch}{rport}\r\n")
-    return message.render()
+@kemi("tm.t_branch_replied")
+def t_branch_replied(process: Process) -> int:
+    return t_any_replied(process) if process.route_type == "failure" else -1
 
 
-def _relay_ack(process: Process) -> int:
-    """An ACK of a 2xx has no transaction and is forwarded statelessly."""
-    from KSR.mock.engine.worker import run_onsend
-
-    message = process.message
-    where = destination(message, message.current_uri, message.dst_uri)
-    if where is None:
-        return E_BAD_ADDRESS
-    via_branch = f"{BRANCH_COOKIE}0000.{local_tag(message)[:32]}.0"
-    copy = message.branch_copy(Branch(message.current_uri, message.dst_uri or ""))
-    process.kamailio.sent.add(SentMessage(render_relayed(copy, via_branch), where))
-    run_onsend(process, message)
-    return 1
+@kemi("tm.t_any_timeout")
+def t_any_timeout(process: Process) -> int:
+    transaction = process.transaction
+    timed_out = transaction is not None and any(b.status == 408 and b.reply is None for b in transaction.branches)
+    return 1 if timed_out else -1
 
 
-def _relay_cancel(process: Process) -> int:
-    """Answer the CANCEL with 200 and send one to each branch of the INVITE that has no final reply."""
-    message = process.message
-    invite = process.kamailio.transactions.get(cancel_key(message))
-    if invite is None:
-        created = create(process, message)
-        result = _forward(process)
-        return result if result > 0 or created.is_final else E_BAD_ADDRESS
-    invite.canceled = True
-    transaction = create(process, message)
-    reply_locally(process, transaction, 200, "canceling")
-    for branch in invite.branches:
-        if branch.status < 200:
-            text = branch.sent.message.cancel_text()
-            process.kamailio.sent.add(SentMessage(text, branch.sent.destination, branch=branch.number))
-    return 1
+@kemi("tm.t_branch_timeout")
+def t_branch_timeout(process: Process) -> int:
+    return t_any_timeout(process) if process.route_type == "failure" else -1
+
+
+@kemi("tm.t_get_branch_index")
+def t_get_branch_index(process: Process) -> int:
+    return process.branch_index
+
+
+@kemi("tm.t_check_status")
+def t_check_status(process: Process, regex: str) -> int:
+    pattern = posix_regex(regex)
+    if pattern is None or (process.transaction is None and process.message.is_request):
+        return -1
+    return 1 if pattern.search(str(status_now(process))) else -1
+
+
+@kemi("tm.t_get_status_code")
+def t_get_status_code(process: Process) -> int:
+    return status_now(process) or -1
+
+
+@kemi("tm.t_grep_status")
+def t_grep_status(process: Process, code: int) -> int:
+    transaction = process.transaction
+    found = transaction is not None and any(b.status == code and b.replied for b in transaction.branches)
+    return 1 if found else -1

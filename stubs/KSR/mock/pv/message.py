@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from KSR.mock.engine.behaviour import Result
-from KSR.mock.pv.variables import ALL, Spec, getter, setter
-from KSR.mock.sip.message import SipMessage
-from KSR.mock.sip.syntax import parse_uri, split_commas
+from KSR.mock.pv.spec import ALL, Spec
+from KSR.mock.pv.variables import getter, setter
+from KSR.mock.sip.message import set_uri_part
+from KSR.mock.sip.syntax import parse_uri, split_commas, uri_host
 
 if TYPE_CHECKING:
     from KSR.mock.engine.process import Process
@@ -141,11 +142,6 @@ def _set_ruri_part(process: Process, spec: Spec, value: Result) -> bool:
     return True
 
 
-def set_uri_part(message: SipMessage, part: str, value: str) -> None:
-    """Replace one part of the request URI."""
-    message.new_uri = parse_uri(message.current_uri).with_part(**{part: value})
-
-
 @getter("du", "duri", "dd", "di", "dp", "dP")
 def _destination(process: Process, spec: Spec) -> Result:
     if process.message.dst_uri is None:
@@ -224,11 +220,6 @@ def _received_uri(process: Process, spec: Spec) -> Result:
 def _received_socket(process: Process, spec: Spec) -> Result:
     received = process.message.received
     return f"{received.proto}:{uri_host(received.ip)}:{received.port}"
-
-
-def uri_host(ip: str) -> str:
-    """Return an address as a URI holds it: IPv6 in brackets."""
-    return f"[{ip}]" if ":" in ip and not ip.startswith("[") else ip
 
 
 # ---- first line, headers, body --------------------------------------------------------------------------------------

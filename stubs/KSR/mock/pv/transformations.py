@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from KSR.mock.engine.behaviour import Result
 from KSR.mock.sip.syntax import find_param, parse_name_addr, parse_uri
 
-if TYPE_CHECKING:
-    from KSR.mock.engine.process import Process
-
-Transformation: TypeAlias = Callable[["Process", Result], Result]
 TextFunction: TypeAlias = Callable[[str, list[str]], Result]
+
+
+class Transformation(NamedTuple):
+    """What is to be done with a value; the parameters as they are written, their variables not yet expanded."""
+
+    function: TextFunction
+    parameters: tuple[str, ...]
 
 
 class TransformationError(ValueError):
@@ -56,15 +59,7 @@ def _parse_one(text: str) -> Transformation:
     function = FUNCTIONS.get(name)
     if function is None:
         raise TransformationError(name)
-
-    def transform(process: Process, value: Result) -> Result:
-        from KSR.mock.pv.variables import expand  # pv needs this module to parse its variables
-
-        if value is None:
-            return None
-        return function(str(value), [expand(process, item) for item in parameters])
-
-    return transform
+    return Transformation(function, tuple(parameters))
 
 
 def _substr(text: str, args: list[str]) -> Result:

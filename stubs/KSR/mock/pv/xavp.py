@@ -10,8 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from KSR.mock.engine.behaviour import Result, kemi, null_value
-from KSR.mock.pv.variables import ALL, Spec, getter, setter
+from KSR.mock.engine.behaviour import Result
+from KSR.mock.pv.spec import ALL, Spec
+from KSR.mock.pv.variables import getter, setter
 
 if TYPE_CHECKING:
     from KSR.mock.engine.process import Process
@@ -151,85 +152,3 @@ def _unset(process: Process, root: Part, child: Part | None = None) -> None:
     for element in roots:
         if element is not None and isinstance(element.value, list):
             remove(element.value, child.name, child.index or 0)
-
-
-# ---- KSR.pvx --------------------------------------------------------------------------------------------------------
-
-
-@kemi("pvx.xavp_sets", "pvx.xavp_seti")
-def xavp_set(process: Process, name: str, value: int | str) -> int:
-    process.xavps.insert(0, Xavp(name, value))
-    return 1
-
-
-@kemi("pvx.xavp_get")
-def xavp_get(process: Process, name: str) -> Result:
-    return shown(at(process.xavps, name))
-
-
-@kemi("pvx.xavp_gete")
-def xavp_gete(process: Process, name: str) -> Result:
-    value = xavp_get(process, name)
-    return null_value("e") if value is None else value
-
-
-@kemi("pvx.xavp_getw")
-def xavp_getw(process: Process, name: str) -> Result:
-    value = xavp_get(process, name)
-    return null_value("w") if value is None else value
-
-
-@kemi("pvx.xavp_is_null")
-def xavp_is_null(process: Process, name: str) -> int:
-    return 1 if at(process.xavps, name) is None else -1
-
-
-@kemi("pvx.xavp_rm")
-def xavp_rm(process: Process, name: str) -> int:
-    remove(process.xavps, name, 0)
-    return 1
-
-
-@kemi("pvx.xavp_child_sets", "pvx.xavp_child_seti")
-def xavp_child_set(process: Process, name: str, child: str, value: int | str) -> int:
-    """Set a child of the newest root, which is made, or loses its own value, where needed."""
-    root = at(process.xavps, name)
-    if root is not None and isinstance(root.value, list):
-        remove(root.value, child, 0)
-        root.value.insert(0, Xavp(child, value))
-        return 1
-    if root is not None:
-        process.xavps.remove(root)
-    process.xavps.insert(0, Xavp(name, [Xavp(child, value)]))
-    return 1
-
-
-@kemi("pvx.xavp_child_get")
-def xavp_child_get(process: Process, name: str, child: str) -> Result:
-    inside = children(process, at(process.xavps, name))
-    return None if inside is None else shown(at(inside, child))
-
-
-@kemi("pvx.xavp_child_gete")
-def xavp_child_gete(process: Process, name: str, child: str) -> Result:
-    value = xavp_child_get(process, name, child)
-    return null_value("e") if value is None else value
-
-
-@kemi("pvx.xavp_child_getw")
-def xavp_child_getw(process: Process, name: str, child: str) -> Result:
-    value = xavp_child_get(process, name, child)
-    return null_value("w") if value is None else value
-
-
-@kemi("pvx.xavp_child_is_null")
-def xavp_child_is_null(process: Process, name: str, child: str) -> int:
-    return 1 if xavp_child_get(process, name, child) is None else -1
-
-
-@kemi("pvx.xavp_child_rm")
-def xavp_child_rm(process: Process, name: str, child: str) -> int:
-    root = at(process.xavps, name)
-    if root is not None and isinstance(root.value, list):
-        remove(root.value, child, 0)
-    return 1

@@ -1,7 +1,7 @@
 """The rtpengine module: its sets and nodes in shared memory, and how it selects a node.
 
 Follows rtpengine/rtpengine.c of 5.6.3, 6.0.1, 6.0.2 and 6.1; `generation` says which. The daemons behind the nodes are
-fakes (rtpengine_daemons.py); the commands are in rtpengine_commands.py, the RPCs in rtpengine_rpc.py.
+fakes (daemons.py); the commands are in commands.py, the RPCs in rpc.py.
 """
 
 from __future__ import annotations

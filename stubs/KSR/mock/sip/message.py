@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from KSR.mock.sip.syntax import NameAddr, Via, parse_name_addr, parse_via, split_commas
+from KSR.mock.sip.syntax import NameAddr, Via, parse_name_addr, parse_uri, parse_via, split_commas
 
 # RFC 3261 section 20 and the RFCs of the later headers.
 COMPACT = {
@@ -103,7 +103,7 @@ class SipMessage:
         self.next_hop_route = False
         self.insertions: list[Insertion] = []
         self.new_body: str | None = None
-        self.edits: list[tuple[int, int, str]] = []  # from, to, new text: see textops_replace.py
+        self.edits: list[tuple[int, int, str]] = []  # from, to, new text: see textops/edits.py
         self.force_rport = self.local_rport = False
         self.record_routed = False
         self.rr_params: list[str] = []
@@ -305,3 +305,8 @@ class SipMessage:
 
     def __str__(self) -> str:
         return self.text
+
+
+def set_uri_part(message: SipMessage, part: str, value: str) -> None:
+    """Replace one part of the request URI."""
+    message.new_uri = parse_uri(message.current_uri).with_part(**{part: value})

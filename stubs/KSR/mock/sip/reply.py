@@ -6,11 +6,10 @@ import re
 import zlib
 from typing import TYPE_CHECKING
 
-from KSR.mock.sip.message import Address, SipMessage
-from KSR.mock.sip.sent import SentMessage
+from KSR.mock.sip.message import SipMessage
 
 if TYPE_CHECKING:
-    from KSR.mock.engine.process import Process
+    pass
 
 COPIED = ("From", "To", "Call-ID", "CSeq")
 
@@ -66,13 +65,3 @@ def build_reply(message: SipMessage, code: int, reason: str, *, body: str = "", 
         lines.append(f"Content-Type: {content_type}")
     lines.append(f"Content-Length: {len(body.encode())}")
     return "\r\n".join(lines) + "\r\n\r\n" + body
-
-
-def send_local_reply(process: Process, message: SipMessage, code: int, reason: str) -> SentMessage:
-    """Send Kamailio's own reply to where the request came from."""
-    body, content_type = message.reply_body
-    text = build_reply(message, code, reason, body=body, content_type=content_type)
-    source = message.source
-    sent = SentMessage(text, Address(source.ip, source.port, source.proto), local=True)
-    process.kamailio.sent.add(sent)
-    return sent

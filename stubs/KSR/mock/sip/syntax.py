@@ -179,3 +179,8 @@ def split_outside_quotes(text: str, separator: str) -> list[str]:
             start = place + 1
     parts.append(text[start:])
     return parts
+
+
+def uri_host(ip: str) -> str:
+    """Return an address as a URI holds it: IPv6 in brackets."""
+    return f"[{ip}]" if ":" in ip and not ip.startswith("[") else ip

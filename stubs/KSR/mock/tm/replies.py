@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from KSR.mock.modules.tm import OutgoingBranch, Transaction, reply_locally
-from KSR.mock.pv.message import uri_host
+from KSR.mock.engine.worker import run_failure_route, run_reply_route
 from KSR.mock.sip.message import Address, SipMessage
 from KSR.mock.sip.sent import SentMessage
+from KSR.mock.sip.syntax import uri_host
+from KSR.mock.tm.transaction import OutgoingBranch, Transaction, reply_locally
 
 if TYPE_CHECKING:
     from KSR.mock.engine.process import Process
@@ -29,8 +30,6 @@ def handle_reply(process: Process, message: SipMessage, transaction: Transaction
 
 
 def _handle(process: Process, message: SipMessage, transaction: Transaction) -> None:
-    from KSR.mock.engine.worker import run_reply_route
-
     found = process.kamailio.branch_of(message)
     if found is None or not run_reply_route(process, transaction, message, found[1]):
         return
@@ -38,15 +37,13 @@ def _handle(process: Process, message: SipMessage, transaction: Transaction) -> 
         return
     if message.status < 300:
         if message.status > 100:
-            forward(process, message, transaction)
+            forward_reply(process, message, transaction)
         return
     finish(process, transaction)
 
 
 def finish(process: Process, transaction: Transaction) -> None:
     """Once all branches have failed: the failure route, then the best reply upstream."""
-    from KSR.mock.engine.worker import run_failure_route
-
     if any(branch.status < 200 for branch in transaction.branches) or transaction.is_final:
         return
     best = min(transaction.branches, key=lambda branch: branch.status, default=None)
@@ -60,10 +57,10 @@ def finish(process: Process, transaction: Transaction) -> None:
     if best.reply is None:
         reply_locally(process, transaction, best.status, "Request Timeout")
     else:
-        forward(process, best.reply, transaction)
+        forward_reply(process, best.reply, transaction)
 
 
-def forward(process: Process, message: SipMessage, transaction: Transaction) -> None:
+def forward_reply(process: Process, message: SipMessage, transaction: Transaction) -> None:
     """Send a reply upstream without our Via, with the edits made to it."""
     text = render_forwarded(message)
     transaction.status, transaction.last_reply = message.status, text
