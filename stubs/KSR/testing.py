@@ -16,6 +16,8 @@ from KSR.mock.engine.config import Config, read_config
 from KSR.mock.engine.errors import KemiFault, UnknownFunction, WouldHang
 from KSR.mock.engine.kamailio import Call, Kamailio
 from KSR.mock.engine.worker import Routed, Worker, fork, run_event
+from KSR.mock.htable.module import declare
+from KSR.mock.htable.table import Table
 from KSR.mock.modules.rtimer import Timer
 from KSR.mock.rtpengine.daemons import Daemon, NgCommand, State
 from KSR.mock.sip import compose
@@ -98,6 +100,10 @@ class Ksr(Kamailio):
             self.aliases = set(config.aliases)
             self.my_ports = {port for _, _, port in config.listen}
         return config
+
+    def htable(self, spec: str) -> Table:
+        """Declare a hash table: "name=>size=8;autoexpire=60"."""
+        return declare(self, spec)
 
     def fork(self, rank: int = -1) -> Worker:
         """Fork one more process of the started script and run its child_init, such as an rtimer process (rank -1)."""

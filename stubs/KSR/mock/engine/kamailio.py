@@ -14,24 +14,24 @@ from KSR.mock.engine.arguments import convert
 from KSR.mock.engine.behaviour import BEHAVIOURS, Behaviour, Result, default_result
 from KSR.mock.engine.clock import Clock
 from KSR.mock.engine.errors import BadCall, KemiFault, UnknownFunction, WouldHang
+from KSR.mock.engine.exports import ANY, PARAMETERS, SHARED_MEMORY
 from KSR.mock.engine.process import Process
 from KSR.mock.engine.rpc import RpcTable
-from KSR.mock.htable.table import Table, parse_table
-from KSR.mock.modules.rtimer import Timers
-from KSR.mock.modules.usrloc import Location
-from KSR.mock.modules.xhttp import HttpReply
-from KSR.mock.rtpengine.module import RtpengineModule
 from KSR.mock.sip.message import SipMessage
 from KSR.mock.sip.sent import Sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from KSR.mock.tm.transaction import OutgoingBranch, Transaction
+    from KSR.mock.htable.table import Table
+    from KSR.mock.modules.rtimer import Timers
+    from KSR.mock.modules.usrloc import Location
+    from KSR.mock.modules.xhttp import HttpReply
+    from KSR.mock.rtpengine.module import RtpengineModule
+    from KSR.mock.tm.module import TmModule
 
 Faults = Literal["test", "kamailio"]
 LOG_LEVELS = {"alert": -5, "bug": -4, "crit": -2, "err": -1, "warn": 0, "notice": 1, "info": 2, "dbg": 3}
-TABLE_TIMER = 20  # seconds between two looks for expired items: htable's timer_interval
 
 
 @dataclass(slots=True)
@@ -62,6 +62,13 @@ class Kamailio:
     faults="kamailio": it does what Kamailio does, such as raising SystemError or returning False.
     """
 
+    # What modules keep in shared memory; each module makes its own (exports.py).
+    htables: dict[str, Table]
+    location: Location
+    rtpengine: RtpengineModule
+    timers: Timers
+    tm: TmModule
+
     def __init__(self, version: str = api.DEFAULT_VERSION, faults: Faults = "test") -> None:
         """Start with empty shared memory and one process, the main one."""
         self.line = api.line(version)
@@ -75,67 +82,37 @@ class Kamailio:
         self.results: dict[str, Behaviour] = {}
         self.learned: list[tuple[ModuleType, str]] = []
 
-        self.htables: dict[str, Table] = {}
         # False while mod_init of the script runs: the tables are declared then, but their memory is not there yet.
         self.htables_ready = True
         self.htable_event_callback = ""
         self.shared_variables: dict[str, Result] = {}
         self.defines: dict[str, str] = {}
         self.sent = Sent()
-        self.location = Location(self)
         self.rpc = RpcTable(self)
-        self.rtpengine = RtpengineModule(self)
-        self.timers = Timers()
         self.params: dict[tuple[str, str], int | str] = {}
         # Addresses that are Kamailio's own (`listen`), the ports it listens on (empty: any), other names (`alias`).
         self.myself: set[str] = {"127.0.0.1"}
         self.aliases: set[str] = {"localhost"}
         self.my_ports: set[int] = set()
-        self.transactions: dict[str, Transaction] = {}
-        self.branches: dict[str, tuple[Transaction, OutgoingBranch]] = {}
-        self.auto_trying = True
         self.http_replies: list[HttpReply] = []
         self.named_locks: dict[str, Process] = {}
         self.reload_version = 0
         self.load_script: Callable[[], object] | None = None
         self._message_number = 0
+        for attribute, make in SHARED_MEMORY.items():
+            setattr(self, attribute, make(self))
         self.processes: list[Process] = []
         self.main = self.new_process(0)
         self.process = self.main
-        self.clock.every(TABLE_TIMER, self._expire_tables)
 
     # ---- configuration ------------------------------------------------------------------------------------------
 
     def modparam(self, module: str, name: str, value: int | str) -> None:
         """Set a module parameter as kamailio.cfg does; the mock acts on those that it knows and keeps all."""
         self.params[module, name] = value
-        if (module, name) == ("htable", "htable"):
-            self.htable(str(value))
-        elif (module, name) == ("htable", "event_callback"):
-            self.htable_event_callback = str(value)
-        elif (module, name) == ("usrloc", "preload"):
-            self.location.tables.setdefault(str(value), {})
-        elif module == "rtpengine":
-            self.rtpengine.modparam(name, value)
-        elif (module, name) == ("rtimer", "timer"):
-            self.timers.declare(str(value))
-        elif (module, name) == ("rtimer", "exec"):
-            self.timers.execute(str(value))
-        elif (module, name) == ("pv", "shvset"):
-            self._set_shared(str(value))
-
-    def _set_shared(self, spec: str) -> None:
-        """Take "name=i:5" or "name=s:text"."""
-        name, _, value = spec.partition("=")
-        self.shared_variables[name] = int(value[2:]) if value.startswith("i:") else value.removeprefix("s:")
-
-    def htable(self, spec: str) -> Table:
-        """Declare a hash table: "name=>size=8;autoexpire=60"."""
-        table = parse_table(self, spec)
-        if table.name in self.htables:
-            raise ValueError(f"htable already configured [{table.name}]")
-        self.htables[table.name] = table
-        return table
+        take = PARAMETERS.get((module, name)) or PARAMETERS.get((module, ANY))
+        if take is not None:
+            take(self, name, value)
 
     def define(self, name: str, value: str = "1") -> None:
         """Set a `#!define`; the value with its quotes, if it has any."""
@@ -238,10 +215,6 @@ class Kamailio:
             return SipMessage(message, number=self.next_message_number())
         return SipMessage(message.text, message.source, message.received, self.next_message_number())
 
-    def branch_of(self, reply: SipMessage) -> tuple[Transaction, OutgoingBranch] | None:
-        """Return the transaction and branch that a reply belongs to."""
-        return self.branches.get(reply.vias[0].branch) if reply.vias else None
-
     def reload_if_marked(self, process: Process) -> None:
         """Run the script and mod_init again when RPC app_python.reload has asked for it."""
         if process.reload_version == self.reload_version or self.load_script is None:
@@ -252,26 +225,13 @@ class Kamailio:
         if child_init is not None:
             child_init(process.rank)
 
-    # ---- log, time ----------------------------------------------------------------------------------------------
+    # ---- log ----------------------------------------------------------------------------------------------------
 
     def log_line(self, level: str, text: str) -> None:
         """Add a line to the log, unless the process has a level of its own that hides it."""
         hidden_above = self.process.log_level
         if hidden_above is None or LOG_LEVELS.get(level, 0) <= hidden_above:
             self.log.append(LogLine(level, text))
-
-    def _expire_tables(self) -> None:
-        for table in list(self.htables.values()):
-            for cell in table.expire():
-                self._run_expired(table, cell.name, cell.value)
-
-    def _run_expired(self, table: Table, key: str, value: int | str) -> None:
-        from KSR.mock.engine.worker import run_event
-
-        self.main.expired_cell = (key, value)
-        if self.htable_event_callback:
-            run_event(self.main, self.htable_event_callback, f"htable:expired:{table.name}")
-        self.main.expired_cell = None
 
 
 _active: list[Kamailio] = []

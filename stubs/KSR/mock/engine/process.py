@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from KSR.mock.htable.iterators import Iterators
+from KSR.mock.engine.exports import PRIVATE_MEMORY
 from KSR.mock.sip.message import Address, SipMessage
 
 if TYPE_CHECKING:
     from KSR.mock.engine.behaviour import Result
     from KSR.mock.engine.kamailio import Kamailio
+    from KSR.mock.htable.iterators import Iterators
     from KSR.mock.modules.jsonrpcs import JsonRpcReply
     from KSR.mock.pv.xavp import Xavps
     from KSR.mock.rtpengine.module import Selection
@@ -36,6 +37,10 @@ REQUEST_ROUTE, REPLY_ROUTE, FAILURE_ROUTE, BRANCH_ROUTE, ONSEND_ROUTE, EVENT_ROU
 class Process:
     """A SIP worker (rank 1 and up), the main process (0) or a helper such as an rtimer (negative)."""
 
+    # What modules keep in each process; each module makes its own (exports.py).
+    iterators: Iterators
+    rtpengine: Selection
+
     def __init__(self, kamailio: Kamailio, rank: int) -> None:
         """Begin with nothing but the rank."""
         self.kamailio = kamailio
@@ -52,15 +57,15 @@ class Process:
         self.vars: dict[str, Result] = {}
         self.avps: dict[str, list[Result]] = {}
         self.xavps: Xavps = []
-        self.iterators = Iterators(self)
         self.transaction: Transaction | None = None
         # The transaction that t_on_failure and the like are armed for before t_relay makes it.
         self.armed: dict[str, str] = {}
-        self.rtpengine: Selection = kamailio.rtpengine.new_process()
         self.jsonrpc_reply: JsonRpcReply | None = None
         self.pending: Exception | None = None
         self.expired_cell: tuple[str, Result] | None = None
         self.branch_index = 0
+        for attribute, make in PRIVATE_MEMORY.items():
+            setattr(self, attribute, make(self))
 
     def __repr__(self) -> str:
         return f"<process rank {self.rank}>"

@@ -24,6 +24,7 @@ from KSR.mock.engine.process import (
     Process,
 )
 from KSR.mock.sip.message import SipMessage
+from KSR.mock.sip.reply import render_forwarded, stateless_destination
 from KSR.mock.sip.sent import SentMessage
 
 if TYPE_CHECKING:
@@ -254,30 +255,21 @@ class Worker:
         return self._drive(lambda: self._run_reply(received))
 
     def _run_reply(self, message: SipMessage) -> int:
-        from KSR.mock.tm import replies
-
         with self.process.handling(message, REPLY_ROUTE):
             result = run_method(self.process, "ksr_reply_route", message, must_exist=False)
         if message.drop:
             return result
-        found = self.kamailio.branch_of(message)
-        if found is not None:
-            replies.handle_reply(self.process, message, *found)
-        else:
-            where = replies.stateless_destination(message)
+        if not self.kamailio.tm.take_reply(self.process, message):
+            where = stateless_destination(message)
             if where is not None:
-                self.kamailio.sent.add(SentMessage(replies.render_forwarded(message), where))
+                self.kamailio.sent.add(SentMessage(render_forwarded(message), where))
         return result
 
     def timeout(self, request: SentMessage) -> Routed:
         """Let a relayed request run into its final response timer: 408, and the failure route."""
-        from KSR.mock.tm import replies
 
         def run() -> int:
-            transaction, branch = self.kamailio.branches[request.message.vias[0].branch]
-            if branch.status < 200:
-                branch.status, branch.reply = 408, None
-                replies.finish(self.process, transaction)
+            self.kamailio.tm.time_out(self.process, request)
             return 1
 
         return self._drive(run)

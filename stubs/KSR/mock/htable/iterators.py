@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from KSR.mock.engine.exports import private_memory
+
 if TYPE_CHECKING:
     from KSR.mock.engine.process import Process
     from KSR.mock.htable.table import Cell, Table
@@ -26,6 +28,7 @@ class Place:
     cell: Cell | None = None
 
 
+@private_memory("iterators")
 class Iterators:
     """The places of one process."""
 

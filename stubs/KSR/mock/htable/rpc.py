@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from KSR.mock.engine.rpc import RpcFault, rpc, scan_converted, scan_int, scan_text
 from KSR.mock.htable.table import Table
-from KSR.mock.modules.htable import sht_setex as kemi_setex
 
 if TYPE_CHECKING:
     from KSR.mock.engine.process import Process
@@ -70,8 +69,7 @@ def htable_setex(process: Process, params: list[Any]) -> object:
     expire = scan_int(params, 2)
     if expire is None:
         raise RpcFault(500, missing)
-    _table(process, name)
-    kemi_setex(process, name, key, expire)
+    _table(process, name).set_expire(key, expire, process)
     return "Ok"
 
 

@@ -5,7 +5,6 @@ Follows htable/ht_api.c and htable/htable.c of 5.6.3; what was doubtful was trie
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from KSR.mock.engine.process import Process
 
 NO_INT_VALUE = -255
-TABLE_ATTRIBUTES = ("autoexpire", "size", "dbmode", "initval", "updateexpire", "dmqreplicate")
 
 
 @lru_cache(maxsize=4096)
@@ -220,6 +218,13 @@ class Table:
             cell.expire = now + self.autoexpire
         return cell.value
 
+    def set_expire(self, key: str, expire: int, process: Process) -> None:
+        """Let an item expire in so many seconds, or never; one that is missing is passed over."""
+        cell = self.cells.get(key)
+        if cell is not None and self.autoexpire > 0:
+            self.pass_locks(cell.slot, cell.slot + 1, process)
+            cell.expire = self.kamailio.clock.seconds + expire if expire > 0 else 0
+
     def delete(self, key: str, process: Process) -> bool:
         """Remove an item, expired or not."""
         cell = self.cells.get(key)
@@ -256,22 +261,3 @@ class Table:
         for cell in expired:
             self.unlink(cell)
         return expired
-
-
-def parse_table(kamailio: Kamailio, spec: str) -> Table:
-    """Read the value of modparam("htable", "htable", ...)."""
-    name, arrow, rest = spec.partition("=>")
-    name = name.strip()
-    if not arrow or not name:
-        raise ValueError(f'htable {spec!r}: expected "name=>attribute=value;..."')
-    table = Table(kamailio, name)
-    for part in filter(None, (part.strip() for part in rest.split(";"))):
-        attribute, _, value = part.partition("=")
-        if attribute in ("dbtable", "cols"):
-            table.dbtable = value if attribute == "dbtable" else table.dbtable
-        elif attribute in TABLE_ATTRIBUTES and re.fullmatch(r"-?\d+", value):
-            setattr(table, attribute, int(value))
-        else:
-            raise ValueError(f"htable {spec!r}: Kamailio knows no attribute {part!r}; valid: {TABLE_ATTRIBUTES}")
-    table.__post_init__()
-    return table

@@ -85,10 +85,7 @@ def sht_setex(process: Process, table_name: str, key: str, expire: int) -> int:
     table = _table(process, table_name)
     if table is None:
         return -1
-    cell = table.cells.get(key)
-    if cell is not None and table.autoexpire > 0:
-        table.pass_locks(cell.slot, cell.slot + 1, process)
-        cell.expire = table.kamailio.clock.seconds + expire if expire > 0 else 0
+    table.set_expire(key, expire, process)
     return 1
 
 

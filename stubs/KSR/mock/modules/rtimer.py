@@ -1,8 +1,17 @@
-"""The rtimer module: routes that run every so often, in a process of their own or in Kamailio's timer process."""
+"""The rtimer module: routes that run every so often, in a process of their own or in Kamailio's timer process.
+
+It has no KEMI functions.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from KSR.mock.engine.exports import parameter, shared_memory
+
+if TYPE_CHECKING:
+    from KSR.mock.engine.kamailio import Kamailio
 
 DEFAULT_INTERVAL = 120.0  # seconds
 MICROSECONDS = 1_000_000
@@ -37,6 +46,24 @@ class Timers:
         if parts.get("timer") not in self.found:
             raise ValueError(f"rtimer {spec!r}: no timer of that name is declared before; Kamailio would not start")
         self.found[parts["timer"]].routes.append(parts["route"])
+
+
+@shared_memory("timers")
+def make_timers(kamailio: Kamailio) -> Timers:
+    """Begin without timers."""
+    return Timers()
+
+
+@parameter("rtimer", "timer")
+def take_timer(kamailio: Kamailio, name: str, value: int | str) -> None:
+    """Declare a timer."""
+    kamailio.timers.declare(str(value))
+
+
+@parameter("rtimer", "exec")
+def take_route(kamailio: Kamailio, name: str, value: int | str) -> None:
+    """Add a route to a timer."""
+    kamailio.timers.execute(str(value))
 
 
 def parse(spec: str) -> dict[str, str]:

@@ -64,7 +64,7 @@ def t_newtran(process: Process) -> int:
     if process.transaction is not None:
         return E_SCRIPT
     message = process.message
-    known = process.kamailio.transactions.get(request_key(message))
+    known = process.kamailio.tm.transactions.get(request_key(message))
     if known is not None and message.method != "ACK":
         process.transaction = known
         retransmit_reply(process, known)
@@ -76,7 +76,7 @@ def t_newtran(process: Process) -> int:
 
 @kemi("tm.t_retransmit_reply")
 def t_retransmit_reply(process: Process) -> int:
-    found = process.transaction or process.kamailio.transactions.get(request_key(process.message))
+    found = process.transaction or process.kamailio.tm.transactions.get(request_key(process.message))
     return -1 if found is None else retransmit_reply(process, found)
 
 
@@ -87,10 +87,10 @@ def t_check_trans(process: Process) -> int:
     if process.route_type in ("failure", "branch", "reply") and process.transaction is not None:
         return 1
     if not message.is_request:
-        return 1 if process.kamailio.branch_of(message) is not None else -1
+        return 1 if process.kamailio.tm.branch_of(message) is not None else -1
     if message.method == "CANCEL":
         return t_lookup_cancel(process)
-    known = process.kamailio.transactions.get(request_key(message))
+    known = process.kamailio.tm.transactions.get(request_key(message))
     if known is None or (message.method == "ACK" and 200 <= known.status < 300):
         return -1  # also for the ACK of a 2xx, which is for the callee
     process.transaction = known
@@ -101,7 +101,7 @@ def t_check_trans(process: Process) -> int:
 
 @kemi("tm.t_lookup_request")
 def t_lookup_request(process: Process) -> int:
-    known = process.kamailio.transactions.get(request_key(process.message))
+    known = process.kamailio.tm.transactions.get(request_key(process.message))
     if known is None:
         return -1
     process.transaction = known
@@ -118,7 +118,7 @@ def t_lookup_cancel(process: Process, flags: int = 0) -> int:
     if process.message.method != "CANCEL":
         process.kamailio.log_line("warn", "tm: t_lookup_cancel() called for non-CANCEL request")
         return -1
-    known = process.kamailio.transactions.get(cancel_key(process.message))
+    known = process.kamailio.tm.transactions.get(cancel_key(process.message))
     if known is not None and flags:
         process.message.flags = known.request.flags
     return 1 if known is not None else -1
@@ -173,7 +173,7 @@ def t_relay(process: Process) -> int:
         return relay_ack(process)
     transaction = process.transaction
     assert transaction is not None
-    if message.method == "INVITE" and transaction.status < 100 and process.kamailio.auto_trying:
+    if message.method == "INVITE" and transaction.status < 100 and process.kamailio.tm.auto_trying:
         reply_locally(process, transaction, 100, "trying -- your call is important to us")
     result = forward_request(process)
     if result < 0 and not transaction.is_final:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from KSR.mock.engine.exports import parameter, shared_memory
 from KSR.mock.sip.syntax import parse_uri
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Contact:
     q: float = -1.0
 
 
+@shared_memory("location")
 @dataclass
 class Location:
     """The registered contacts of each address of record, by table."""
@@ -53,3 +55,9 @@ class Location:
         parsed = parse_uri(uri)
         with_domain = self.kamailio.params.get(("usrloc", "use_domain"), 0)
         return f"{parsed.user}@{parsed.host}" if with_domain else parsed.user
+
+
+@parameter("usrloc", "preload")
+def preload(kamailio: Kamailio, name: str, value: int | str) -> None:
+    """Make a table."""
+    kamailio.location.tables.setdefault(str(value), {})

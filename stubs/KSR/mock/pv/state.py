@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from KSR.mock.engine.behaviour import Result
+from KSR.mock.engine.exports import parameter
 from KSR.mock.pv.spec import ALL, Spec, parse_spec
 from KSR.mock.pv.variables import expand, getter, setter
 
 if TYPE_CHECKING:
+    from KSR.mock.engine.kamailio import Kamailio
     from KSR.mock.engine.process import Process
 
 
@@ -73,6 +75,13 @@ def _var_null(process: Process, spec: Spec) -> Result:
 def _set_var_null(process: Process, spec: Spec, value: Result) -> bool:
     process.vars[f"vn:{spec.inner}"] = value
     return True
+
+
+@parameter("pv", "shvset")
+def set_shared(kamailio: Kamailio, name: str, value: int | str) -> None:
+    """Take "name=i:5" or "name=s:text"."""
+    variable, _, text = str(value).partition("=")
+    kamailio.shared_variables[variable] = int(text[2:]) if text.startswith("i:") else text.removeprefix("s:")
 
 
 @getter("shv")

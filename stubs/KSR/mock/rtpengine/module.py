@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from KSR.mock.engine.exports import parameter, private_memory, shared_memory
 from KSR.mock.rtpengine.daemons import Daemon, NgCommand, State
 from KSR.mock.rtpengine.flags import NgRequest
 
@@ -68,6 +69,13 @@ class Selection:
     message_number: int | None = None
 
 
+@private_memory("rtpengine")
+def new_selection(process: Process) -> Selection:
+    """Return what a new process begins with."""
+    return Selection()
+
+
+@shared_memory("rtpengine")
 class RtpengineModule:
     """The module's shared memory, its parameters, and the daemons that its commands reach."""
 
@@ -203,10 +211,6 @@ class RtpengineModule:
         self.build_sockets(first, test=True)
         if self.ping_interval > 0:
             self.kamailio.clock.every(self.ping_interval, self.timer)
-
-    def new_process(self) -> Selection:
-        """Return what a new process begins with."""
-        return Selection()
 
     def build_sockets(self, selection: Selection, *, test: bool) -> None:
         """Renew a process's sockets when the list has changed since; with `test` ping every node while doing so."""
@@ -356,3 +360,9 @@ def _by_weight(candidates: list[Node], cut: int) -> Node | None:
             return node
         cut -= node.weight
     return None
+
+
+@parameter("rtpengine")
+def take_parameter(kamailio: Kamailio, name: str, value: int | str) -> None:
+    """Hand a parameter to the module."""
+    kamailio.rtpengine.modparam(name, value)

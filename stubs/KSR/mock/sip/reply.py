@@ -1,4 +1,4 @@
-"""Replies that Kamailio makes itself (core/msg_translator.c, build_res_buf_from_sip_req)."""
+"""The text of replies: those that Kamailio makes itself, and those that it forwards (core/msg_translator.c)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 import zlib
 from typing import TYPE_CHECKING
 
-from KSR.mock.sip.message import SipMessage
+from KSR.mock.sip.message import Address, SipMessage
+from KSR.mock.sip.syntax import uri_host
 
 if TYPE_CHECKING:
     pass
@@ -65,3 +66,24 @@ def build_reply(message: SipMessage, code: int, reason: str, *, body: str = "", 
         lines.append(f"Content-Type: {content_type}")
     lines.append(f"Content-Length: {len(body.encode())}")
     return "\r\n".join(lines) + "\r\n\r\n" + body
+
+
+def render_forwarded(message: SipMessage) -> str:
+    """Return the text of a reply that goes on: our own Via, the topmost, is gone."""
+    top = message.first("Via")
+    if top is not None:
+        rest = top.body.split(",", 1)[1:]
+        if rest:
+            top.sent_body = rest[0].strip()
+        else:
+            top.removed = True
+    return message.render()
+
+
+def stateless_destination(message: SipMessage) -> Address | None:
+    """Return where a reply without transaction goes: the second Via."""
+    if len(message.vias) < 2:
+        return None
+    via = message.vias[1]
+    host = via.params.get("received") or via.host
+    return Address(uri_host(host).strip("[]"), int(via.params.get("rport") or via.port or 5060), via.proto)

@@ -61,7 +61,7 @@ def _send_branch(process: Process, transaction: Transaction, message: SipMessage
     process.kamailio.sent.add(sent)
     branch = OutgoingBranch(number, sent, via_branch, copy.current_uri)
     transaction.branches.append(branch)
-    process.kamailio.branches[via_branch] = (transaction, branch)
+    process.kamailio.tm.branches[via_branch] = (transaction, branch)
     run_onsend(process, copy)
     return True
 
@@ -96,7 +96,7 @@ def relay_ack(process: Process) -> int:
 def relay_cancel(process: Process) -> int:
     """Answer the CANCEL with 200 and send one to each branch of the INVITE that has no final reply."""
     message = process.message
-    invite = process.kamailio.transactions.get(cancel_key(message))
+    invite = process.kamailio.tm.transactions.get(cancel_key(message))
     if invite is None:
         created = create(process, message)
         result = forward_request(process)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from KSR.mock.engine.worker import run_failure_route, run_reply_route
 from KSR.mock.sip.message import Address, SipMessage
+from KSR.mock.sip.reply import render_forwarded
 from KSR.mock.sip.sent import SentMessage
-from KSR.mock.sip.syntax import uri_host
 from KSR.mock.tm.transaction import OutgoingBranch, Transaction, reply_locally
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def handle_reply(process: Process, message: SipMessage, transaction: Transaction
 
 
 def _handle(process: Process, message: SipMessage, transaction: Transaction) -> None:
-    found = process.kamailio.branch_of(message)
+    found = process.kamailio.tm.branch_of(message)
     if found is None or not run_reply_route(process, transaction, message, found[1]):
         return
     if transaction.is_final and not (message.status < 300 and message.cseq_method == "INVITE"):
@@ -66,24 +66,3 @@ def forward_reply(process: Process, message: SipMessage, transaction: Transactio
     transaction.status, transaction.last_reply = message.status, text
     source = transaction.request.source
     process.kamailio.sent.add(SentMessage(text, Address(source.ip, source.port, source.proto)))
-
-
-def render_forwarded(message: SipMessage) -> str:
-    """Return the text of a reply that goes on: our own Via, the topmost, is gone."""
-    top = message.first("Via")
-    if top is not None:
-        rest = top.body.split(",", 1)[1:]
-        if rest:
-            top.sent_body = rest[0].strip()
-        else:
-            top.removed = True
-    return message.render()
-
-
-def stateless_destination(message: SipMessage) -> Address | None:
-    """Return where a reply without transaction goes: the second Via."""
-    if len(message.vias) < 2:
-        return None
-    via = message.vias[1]
-    host = via.params.get("received") or via.host
-    return Address(uri_host(host).strip("[]"), int(via.params.get("rport") or via.port or 5060), via.proto)

@@ -54,10 +54,10 @@ class Transaction:
 def create(process: Process, message: SipMessage) -> Transaction:
     """Make the transaction of a request."""
     kamailio = process.kamailio
-    number = len(kamailio.transactions) + 1
+    number = len(kamailio.tm.transactions) + 1
     armed = dict(process.armed)
     transaction = Transaction(message, request_key(message), number, armed, process.avps, process.xavps)
-    kamailio.transactions[transaction.key] = transaction
+    kamailio.tm.transactions[transaction.key] = transaction
     process.transaction = transaction
     return transaction
 
