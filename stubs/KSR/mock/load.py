@@ -6,16 +6,17 @@ them; what they need of it they are handed with each call.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
-from pathlib import Path
 
 WINGS = ("pv", "htable", "rtpengine", "textops", "tm", "modules")
 
 
 def load() -> None:
     """Import the files of all wings."""
-    here = Path(__file__).parent
+    here = os.path.dirname(__file__)
     for wing in WINGS:
-        for file in sorted(here.joinpath(wing).glob("*.py")):
-            if file.stem != "__init__":
-                import_module(f"KSR.mock.{wing}.{file.stem}")
+        for file in sorted(os.listdir(os.path.join(here, wing))):
+            name, _, kind = file.partition(".")
+            if kind == "py" and name != "__init__":
+                import_module(f"KSR.mock.{wing}.{name}")

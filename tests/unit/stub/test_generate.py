@@ -73,7 +73,7 @@ def test_an_answer_of_a_running_kamailio_becomes_an_api_file(tmp_path: Path) -> 
 
 
 def test_saving_an_api_file_again_changes_nothing(tmp_path: Path) -> None:
-    for path in api.API_FOLDER.glob("*.json"):
+    for path in generate.API_FOLDER.glob("*.json"):
         saved = generate.save(json.loads(path.read_text()), tmp_path)
         assert saved.read_text() == path.read_text()
 

@@ -6,11 +6,16 @@ The files hold the answer of the RPC `app_python.api_list` of a running Kamailio
 from __future__ import annotations
 
 import json
+import os.path
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-API_FOLDER = Path(__file__).resolve().parents[2] / "api"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# No pathlib, to keep `import KSR` quick.
+_FOLDER = os.path.join(os.path.dirname(__file__), "..", "..", "api")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +67,10 @@ def line(version: str) -> Line:
     return matches[0]
 
 
-def load_api_file(path: Path) -> dict[str, dict[str, Signature]]:
+def load_api_file(path: Path | str) -> dict[str, dict[str, Signature]]:
     """Read one file of KSR/api: module name ("" for the core) to function name to signature."""
-    data = json.loads(path.read_text(encoding="utf-8"))
+    with open(path, encoding="utf-8") as file:
+        data = json.load(file)
     return {
         module: {
             name: Signature(f"{module}.{name}" if module else name, tuple(entry["params"]), entry["ret"])
@@ -77,7 +83,7 @@ def load_api_file(path: Path) -> dict[str, dict[str, Signature]]:
 @cache
 def modules(api: str) -> dict[str, dict[str, Signature]]:
     """Return all functions of a version by module."""
-    return load_api_file(API_FOLDER / f"kamailio-{api}.json")
+    return load_api_file(os.path.join(_FOLDER, f"kamailio-{api}.json"))
 
 
 @cache

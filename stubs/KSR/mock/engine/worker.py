@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -123,6 +122,8 @@ def run_method(process: Process, name: str, message: SipMessage, *args: str, mus
     except Exception:
         if kamailio.faults == "test":
             raise
+        import traceback  # here, to keep `import KSR` quick
+
         kamailio.log_line("err", f"app_python3: Unhandled exception in the Python code:\n{traceback.format_exc()}")
         return -1
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from KSR.mock.engine.rpc import RpcFault, rpc, scan_converted, scan_int, scan_text
@@ -30,6 +29,8 @@ def _names(params: list[Any], missing: str) -> tuple[str, str]:
 
 @rpc("htable.get")
 def htable_get(process: Process, params: list[Any]) -> object:
+    from datetime import datetime  # here, to keep `import KSR` quick
+
     name, key = _names(params, "Not enough parameters (htable name and key name)")
     cell = _table(process, name).find(key, process)
     if cell is None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from KSR.mock.engine.behaviour import Result
@@ -132,11 +130,15 @@ def _time_value(process: Process, spec: Spec) -> Result:
 
 @getter("Tf")
 def _time_text(process: Process, spec: Spec) -> Result:
+    from datetime import UTC, datetime  # here, to keep `import KSR` quick
+
     return datetime.fromtimestamp(process.kamailio.clock.seconds, UTC).strftime("%a %b %e %H:%M:%S %Y")
 
 
 @getter("RANDOM")
 def _random(process: Process, spec: Spec) -> Result:
+    import random  # here, to keep `import KSR` quick
+
     return random.randrange(2**31)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import zlib
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from KSR.mock.engine.exports import parameter, private_memory, shared_memory
@@ -182,6 +181,7 @@ class RtpengineModule:
 
     def _read_table(self) -> list[tuple[int, str, int, int]] | None:
         import sqlite3  # here, to keep `import KSR` quick
+        from pathlib import Path
 
         path = Path(self.db_url.removeprefix("sqlite://"))
         if not path.exists():
