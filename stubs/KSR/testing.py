@@ -15,6 +15,7 @@ from KSR.mock.engine.behaviour import BEHAVIOURS
 from KSR.mock.engine.config import Config, read_config
 from KSR.mock.engine.errors import KemiFault, UnknownFunction, WouldHang
 from KSR.mock.engine.kamailio import Call, Kamailio
+from KSR.mock.engine.rpc import RpcFault
 from KSR.mock.engine.worker import Routed, Worker, fork, run_event
 from KSR.mock.htable.module import declare
 from KSR.mock.htable.table import Table
@@ -26,8 +27,8 @@ from KSR.mock.sip.message import Address, SipMessage
 from KSR.mock.sip.sent import SentMessage
 
 __all__ = [
-    "Address", "Call", "Daemon", "KemiFault", "Ksr", "NgCommand", "Routed", "SentMessage", "SipMessage", "State",
-    "UnknownFunction", "Worker", "WouldHang",
+    "Address", "Call", "Daemon", "KemiFault", "Ksr", "NgCommand", "Routed", "RpcFault", "SentMessage", "SipMessage",
+    "State", "UnknownFunction", "Worker", "WouldHang",
 ]  # fmt: skip
 
 

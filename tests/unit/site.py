@@ -13,9 +13,8 @@ from kemi_rtp.nodes import Node
 from kemi_rtp.registry import Registry
 from kemi_rtp.routes import Routes
 from kemi_rtp.rpc import NotReachable, Rpc, RpcError
-from KSR.mock.engine.rpc import RpcFault
 from KSR.mock.engine.worker import fork
-from KSR.testing import Daemon, Ksr, Routed, SentMessage, SipMessage, Worker
+from KSR.testing import Daemon, Ksr, Routed, RpcFault, SentMessage, SipMessage, Worker
 
 THREE = {"default": [{"name": f"rtp{number}", "url": f"udp:192.0.2.{number}:2223"} for number in (1, 2, 3)]}
 

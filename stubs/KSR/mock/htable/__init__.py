@@ -1,1 +1,1 @@
-"""The htable module: hash tables in shared memory."""
+"""What KSR.htable works with: hash tables in shared memory. Its functions are in modules/htable.py."""

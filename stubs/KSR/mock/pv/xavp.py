@@ -1,4 +1,4 @@
-"""XAVPs: `$xavp(root[index]=>child[index])` and KSR.pvx.xavp_*, of the current message or transaction.
+"""XAVPs: `$xavp(root[index]=>child[index])`, of the current message or transaction, and what KSR.pvx does with them.
 
 Roots of one name are a stack, and a root holds either one value or a stack of children. Setting `$xavp(a=>x)` without
 an index puts a new root on top; `$xavp(a[0]=>x)` adds to the root that is there.

@@ -1,1 +1,1 @@
-"""The rtpengine module: its nodes, how it selects one, and fake daemons behind them."""
+"""What KSR.rtpengine works with: nodes, and fake daemons behind them. Its functions are in modules/rtpengine.py."""

@@ -1,1 +1,1 @@
-"""What the textops module edits with."""
+"""What KSR.textops works with: edits of the received text. Its functions are in modules/textops.py."""

@@ -1,1 +1,1 @@
-"""The tm module: transactions and their branches."""
+"""What KSR.tm works with: transactions and their branches. Its functions are in modules/tm.py."""
