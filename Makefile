@@ -55,7 +55,7 @@ test: setup lint types unit walk contract real
 lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	PYTHONPATH=stubs $(BIN)/lint-imports --no-cache
+	PYTHONPATH=stubs:. $(BIN)/lint-imports
 
 types: setup
 	$(BIN)/mypy
@@ -85,4 +85,4 @@ bench: lines $(VENV)/ready-bench
 	$(BIN)/python -m bench
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

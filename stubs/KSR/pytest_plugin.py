@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from KSR.mock.api import DEFAULT_VERSION
-from KSR.mock.kamailio import activate
+from KSR.mock.engine.api import DEFAULT_VERSION
+from KSR.mock.engine.kamailio import activate
 from KSR.testing import Ksr
 
 

@@ -11,21 +11,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, Unpack
 
-from KSR.mock import messages
-from KSR.mock.config import Config, read_config
-from KSR.mock.errors import KemiFault, UnknownFunction, WouldHang
-from KSR.mock.kamailio import Call, Kamailio
-from KSR.mock.messages import RequestParts
-from KSR.mock.registry import BEHAVIOURS
-from KSR.mock.rtpengine_daemons import Daemon, NgCommand, State
-from KSR.mock.sent import SentMessage
-from KSR.mock.sip import Address, SipMessage
-from KSR.mock.timers import Timer
-from KSR.mock.worker import Routed, Worker, fork, run_event
+from KSR.mock.engine.behaviour import BEHAVIOURS
+from KSR.mock.engine.config import Config, read_config
+from KSR.mock.engine.errors import KemiFault, UnknownFunction, WouldHang
+from KSR.mock.engine.kamailio import Call, Kamailio
+from KSR.mock.engine.rpc import RpcFault
+from KSR.mock.engine.worker import Routed, Worker, fork, run_event
+from KSR.mock.htable.module import declare
+from KSR.mock.htable.table import Table
+from KSR.mock.modules.rtimer import Timer
+from KSR.mock.rtpengine.daemons import Daemon, NgCommand, State
+from KSR.mock.sip import compose
+from KSR.mock.sip.compose import RequestParts
+from KSR.mock.sip.message import Address, SipMessage
+from KSR.mock.sip.sent import SentMessage
 
 __all__ = [
-    "Address", "Call", "Daemon", "KemiFault", "Ksr", "NgCommand", "Routed", "SentMessage", "SipMessage", "State",
-    "UnknownFunction", "Worker", "WouldHang",
+    "Address", "Call", "Daemon", "KemiFault", "Ksr", "NgCommand", "Routed", "RpcFault", "SentMessage", "SipMessage",
+    "State", "UnknownFunction", "Worker", "WouldHang",
 ]  # fmt: skip
 
 
@@ -99,6 +102,10 @@ class Ksr(Kamailio):
             self.my_ports = {port for _, _, port in config.listen}
         return config
 
+    def htable(self, spec: str) -> Table:
+        """Declare a hash table: "name=>size=8;autoexpire=60"."""
+        return declare(self, spec)
+
     def fork(self, rank: int = -1) -> Worker:
         """Fork one more process of the started script and run its child_init, such as an rtimer process (rank -1)."""
         worker = self.worker(fork(self._master), rank)
@@ -129,13 +136,13 @@ class Ksr(Kamailio):
     # ---- messages ---------------------------------------------------------------------------------------------------
 
     def invite(self, uri: str = "sip:bob@example.com", **parts: Unpack[RequestParts]) -> SipMessage:
-        """Build an INVITE; with an SDP body unless `sdp=""`. For the parts see KSR.mock.messages.request."""
+        """Build an INVITE; with an SDP body unless `sdp=""`. For the parts see KSR.mock.sip.compose.request."""
         parts.setdefault("sdp", True)
-        return messages.request("INVITE", uri, **parts)
+        return compose.request("INVITE", uri, **parts)
 
     def message(self, method: str, uri: str = "sip:bob@example.com", **parts: Unpack[RequestParts]) -> SipMessage:
         """Build any request."""
-        return messages.request(method, uri, **parts)
+        return compose.request(method, uri, **parts)
 
     def in_dialog(
         self,
@@ -153,7 +160,7 @@ class Ksr(Kamailio):
         parts.setdefault("to_tag", "callee-tag")
         parts.setdefault("cseq", invite.cseq[0] + (0 if method == "ACK" else 1))
         parts.setdefault("route", relayed.headers("Record-Route")[::-1])
-        return messages.request(method, uri, **parts)
+        return compose.request(method, uri, **parts)
 
     def from_callee(
         self,
@@ -172,17 +179,17 @@ class Ksr(Kamailio):
         parts.setdefault("route", relayed.headers("Record-Route"))
         parts.setdefault("source", "192.0.2.20:5060")
         parts.setdefault("contact", "<sip:bob@192.0.2.20:5060>")
-        return messages.request(method, uri, **parts)
+        return compose.request(method, uri, **parts)
 
     def cancel(self, invite: SipMessage) -> SipMessage:
         """Build the CANCEL of an INVITE."""
         via = invite.vias[0]
-        return messages.request(
+        return compose.request(
             "CANCEL", invite.uri, call_id=invite.call_id, cseq=invite.cseq[0], from_tag=invite.from_.tag or "",
             from_uri=invite.from_.uri, to_uri=invite.to.uri, branch=via.branch, contact="",
         )  # fmt: skip
 
-    reply_to = staticmethod(messages.reply_to)
+    reply_to = staticmethod(compose.reply_to)
 
     @contextmanager
     def handling(self, message: SipMessage | str, route: str = "request") -> Iterator[SipMessage]:

@@ -2,8 +2,8 @@
 
 import re
 
-from KSR.mock.sip import SipMessage
-from KSR.mock.sip_parse import parse_via
+from KSR.mock.sip.message import SipMessage
+from KSR.mock.sip.syntax import parse_via
 
 DROPPED = ("server", "user-agent: kamailio", "warning")
 

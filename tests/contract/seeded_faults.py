@@ -29,28 +29,28 @@ class Fault:
 FAULTS = [
     Fault(
         "wrong return: sht_setxi returns 1 on 5.6",
-        "htable.py", "return 1 if process.kamailio.line.since(6, 0, 2) else 0", "return 1", "test_htable",
+        "modules/htable.py", "return 1 if process.kamailio.line.since(6, 0, 2) else 0", "return 1", "test_htable",
     ),
     Fault(
         "wrong type accepted: a text for an int",
-        "arguments.py",
+        "engine/arguments.py",
         "    value = _index(arg)\n    if value > INT_MAX",
         "    value = int(arg)\n    if value > INT_MAX",
         "test_htable",
     ),
     Fault(
         "wrong count accepted: surplus arguments on 5.6",
-        "arguments.py", "    if len(args) != len(wanted):", "    if len(args) < len(wanted):", "test_htable",
+        "engine/arguments.py", "    if len(args) != len(wanted):", "    if len(args) < len(wanted):", "test_htable",
     ),
     Fault(
         "missing expiry: sht_get gives expired items",
-        "htable_table.py",
+        "htable/table.py",
         "if cell is None or (self.autoexpire > 0 and 0 < cell.expire < self.kamailio.clock.seconds):",
         "if cell is None:", "test_htable",
     ),
     Fault(
         "sht_inc creates a missing key",
-        "htable_table.py",
+        "htable/table.py",
         "            if self.initval is None:\n                return None\n            cell = self._add",
         "            if self.initval is None:\n                self._add(key, amount, 0)\n"
         "                return amount\n            cell = self._add",
@@ -58,20 +58,20 @@ FAULTS = [
     ),
     Fault(
         "an iterator goes in order of insertion",
-        "htable_table.py", "order = (cell_id & (self.slots - 1), cell_id, next(self._sequence))",
+        "htable/table.py", "order = (cell_id & (self.slots - 1), cell_id, next(self._sequence))",
         "order = (0, 0, next(self._sequence))", "test_htable",
     ),
     Fault(
         "a new AVP goes below the others",
-        "pv_state.py", "setdefault(name, []).insert(0, value)", "setdefault(name, []).append(value)", "test_pv",
+        "pv/state.py", "setdefault(name, []).insert(0, value)", "setdefault(name, []).append(value)", "test_pv",
     ),
     Fault(
         "$xavp(a=>x) adds to the root that is there",
-        "pv_xavp.py", "elif root.index is None:", "elif root.index is None and not process.xavps:", "test_pv",
+        "pv/xavp.py", "elif root.index is None:", "elif root.index is None and not process.xavps:", "test_pv",
     ),
     Fault(
         "an appended header is there at once",
-        "hdr.py",
+        "modules/hdr.py",
         "    process.message.insert(len(process.message.headers), text)\n    return 1\n\n\n@kemi(\"hdr.append_after\")",
         "    process.message.insert(len(process.message.headers), text)\n    process.message.apply_changes()\n"
         "    return 1\n\n\n@kemi(\"hdr.append_after\")",
@@ -79,25 +79,25 @@ FAULTS = [
     ),
     Fault(
         "the failure route is not run",
-        "worker.py", '    route = transaction.armed.pop("failure", "")', '    route = ""', "test_routing",
+        "engine/worker.py", '    route = transaction.armed.pop("failure", "")', '    route = ""', "test_routing",
     ),
     Fault(
         "a parameter added after record_route is lost",
-        "rr.py", "    params = message.rr_params\n", "    params = list(message.rr_params)\n", "test_routing",
+        "modules/rr.py", "    params = message.rr_params\n", "    params = list(message.rr_params)\n", "test_routing",
     ),
     Fault(
         "a refused SDP leaves rtp_inst_pvar alone",
-        "rtpengine_commands.py", "        if module.rtp_inst_pvar:",
+        "rtpengine/commands.py", "        if module.rtp_inst_pvar:",
         '        if module.rtp_inst_pvar and reply["result"] == "ok":', "test_rtpengine",
     ),
     Fault(
         "an unknown set is selected",
-        "rtpengine_commands.py", "    if found is None:\n        return -1\n    _select(process, found, None)",
-        "    if found is None:\n        return 1\n    _select(process, found, None)", "test_rtpengine",
+        "modules/rtpengine.py", "    if found is None:\n        return -1\n    select_sets(process, found, None)",
+        "    if found is None:\n        return 1\n    select_sets(process, found, None)", "test_rtpengine",
     ),
     Fault(
         "a permanent disable survives rtpengine.ping",
-        "rtpengine.py",
+        "rtpengine/module.py",
         "        if not self.ping(node):\n            self.disable_for_a_while(node)\n            return False",
         "        if not self.ping(node):\n            if not node.permanent:\n"
         "                self.disable_for_a_while(node)\n            return False",
@@ -105,12 +105,12 @@ FAULTS = [
     ),
     Fault(
         "a reload keeps nodes that left the table",
-        "rtpengine.py", "            node.displayed, node.disabled, node.recheck_ticks = False, 1, PERMANENT",
+        "rtpengine/module.py", "            node.displayed, node.disabled, node.recheck_ticks = False, 1, PERMANENT",
         "            pass", "test_rtpengine_table",
     ),
     Fault(
         "JSON is printed with blanks",
-        "jsonrpcs.py", '    tabs = "\\t" * (depth + 1)', '    tabs = "  " * (depth + 1)', "test_rpc",
+        "modules/jsonrpcs.py", '    tabs = "\\t" * (depth + 1)', '    tabs = "  " * (depth + 1)', "test_rpc",
     ),
 ]  # fmt: skip
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from select import select
 from typing import Any
 
-from KSR.mock import messages
-from KSR.mock.kamailio import activate
-from KSR.mock.sent import SentMessage
-from KSR.mock.sip import Address as SipAddress
+from KSR.mock.engine.kamailio import activate
+from KSR.mock.sip import compose
+from KSR.mock.sip.message import Address as SipAddress
+from KSR.mock.sip.sent import SentMessage
 from KSR.testing import Ksr, SipMessage, State
 from tests.lab.kamailio import Kamailio, Line
 from tests.lab.ports import Address, free_address
@@ -131,7 +131,7 @@ class StubSide:
                 worker.request(SipMessage(self.place.later(step, text, call_id), request.source, request.received))
                 continue
             relayed = [message for message in ksr.relayed if message.method not in ("ACK", "CANCEL")][-1]
-            worker.reply(messages.reply_to(relayed, step, source=str(self.place.uas)))
+            worker.reply(compose.reply_to(relayed, step, source=str(self.place.uas)))
         outcome = Outcome()
         outcome.add(results.read_text().splitlines())
         # First what the caller gets, then what the far end gets: that is all that two sockets can tell of the order.
@@ -181,7 +181,7 @@ class RealSide:
                 self._wait_readable(scenario)
                 listen(0.02)
             request = _requests(to_callee)[-1]
-            reply = messages.reply_to(SentMessage(request, SipAddress(*self.place.uas)), step)
+            reply = compose.reply_to(SentMessage(request, SipAddress(*self.place.uas)), step)
             self._send(self.uas, reply.text, results)
         if scenario.sent or scenario.then:
             listen(0.05)

@@ -16,9 +16,8 @@ from kemi_rtp.remote.rpc import NotReachable, Rpc, RpcError
 from kemi_rtp.routes import Routes
 from kemi_rtp.shm.state.worker import WorkerState
 from kemi_rtp.timer.ng import PING, Address
-from KSR.mock.rpc import RpcFault
-from KSR.mock.worker import fork
-from KSR.testing import Daemon, Ksr, Routed, SentMessage, SipMessage, Worker
+from KSR.mock.engine.worker import fork
+from KSR.testing import Daemon, Ksr, Routed, RpcFault, SentMessage, SipMessage, Worker
 
 THREE = {"default": [{"name": f"rtp{number}", "url": f"udp:192.0.2.{number}:2223"} for number in (1, 2, 3)]}
 

@@ -25,8 +25,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from KSR.mock.rpc import RpcFault
-from KSR.testing import Routed, SentMessage, SipMessage, State, Worker
+from KSR.testing import Routed, RpcFault, SentMessage, SipMessage, State, Worker
 from tests.lab.people import DISABLED, DRAINING, ENABLED, Decision, Decisions, People, Place, adopt, at, decide, read
 from tests.unit.sabotage import Killed
 from tests.unit.site import StubRpc

@@ -19,7 +19,7 @@ import yaml
 from kemi_rtp.model.times import utc_now
 from kemi_rtp.remote.rpc import Rpc
 from kemi_rtp.timer.ng import Client
-from KSR.mock.kamailio import activate
+from KSR.mock.engine.kamailio import activate
 from KSR.testing import Daemon, Ksr
 from tests.unit.sabotage import Killed
 from tests.unit.site import CONFIG, FakeClient, Site, StubRpc, StubTime

@@ -1,0 +1,1 @@
+"""SIP messages and their text: parsing, editing, replies, and messages for tests."""

@@ -1,0 +1,1 @@
+"""What KSR.textops works with: edits of the received text. Its functions are in modules/textops.py."""

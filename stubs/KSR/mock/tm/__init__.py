@@ -1,0 +1,1 @@
+"""What KSR.tm works with: transactions and their branches. Its functions are in modules/tm.py."""
