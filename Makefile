@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 
 PACKAGES := kamailio kamailio-python3-modules kamailio-sqlite-modules kamailio-utils-modules kamailio-extra-modules \
 	rtpengine-daemon sip-tester python3-venv python3-yaml mmdebstrap
+BENCH_PACKAGES := valgrind
 
 # What runs on every line unless LINE names one
 ONLY := $(if $(LINE),--line $(LINE))
@@ -18,16 +19,18 @@ LINE ?= 5.6
 SEED ?= 1
 SECONDS ?= 900
 
-.PHONY: help setup packages lines demo run test lint types unit contract real walk soak bench clean
+.PHONY: help setup packages bench-packages lines demo run test lint types unit contract real walk soak bench clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
 
 setup: packages $(VENV)/ready
 
-# apt is asked only when something is missing.
 packages:
-	@missing=$$(for name in $(PACKAGES); do \
+	@$(call install,$(PACKAGES))
+
+# apt is asked only when something is missing.
+install = missing=$$(for name in $(1); do \
 		dpkg-query --show --showformat='$${db:Status-Status}' $$name 2>/dev/null | grep -qx installed || echo $$name; \
 	done); \
 	if [ -n "$$missing" ]; then \
@@ -77,11 +80,14 @@ walk: setup
 soak: lines
 	$(BIN)/python -m tests.lab.soak --line $(LINE) --seed $(SEED) --seconds $(SECONDS)
 
+bench-packages:
+	@$(call install,$(BENCH_PACKAGES))
+
 $(VENV)/ready-bench: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --group bench
 	touch $@
 
-bench: lines $(VENV)/ready-bench
+bench: lines bench-packages $(VENV)/ready-bench
 	$(BIN)/python -m bench
 
 clean:

@@ -5,6 +5,8 @@ and a ratio; no run fails because a machine is slow. One module per bench:
 
     choose    choosing a node and binding a call to it, inside Kamailio's interpreter; growth with nodes
     cpu       CPU per call of native routes, a plain KEMI script, and kemi_rtp on 3 and on 300 nodes
+    instructions
+              what a call costs without a clock: machine instructions of a worker, KEMI calls, Python calls, bytecodes
     freeze    a node of three stops, drops packets, closes its port or answers late, under load; stock and kemi_rtp
     disable   offers that reach a node after `kemi-rtp disable` has returned, and how long the command takes
     registry  10 to 10,000 entries: reading, changing, the command, Kamailio's start

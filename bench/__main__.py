@@ -15,7 +15,7 @@ from bench.measure import CHECKOUT, Budget, Run
 from tests.lab import lines
 from tests.lab.foreground import foreground
 
-NAMES = ("choose", "cpu", "freeze", "disable", "registry", "start", "memory", "growth")
+NAMES = ("choose", "cpu", "instructions", "freeze", "disable", "registry", "start", "memory", "growth")
 RESULTS = CHECKOUT / "bench" / "results"
 QUICK_RESULTS = CHECKOUT / ".cache" / "bench-quick"
 

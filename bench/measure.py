@@ -138,6 +138,7 @@ def versions() -> dict[str, str]:
         "kamailio": (("kamailio", "-V"), r"version: \S+ (\S+)"),
         "rtpengine": (("rtpengine", "--version"), r"(\d\S+)"),
         "sipp": (("sipp", "-v"), r"SIPp (v[\d.]+)"),
+        "valgrind": (("valgrind", "--version"), r"valgrind-(\S+)"),
         "python": (("/usr/bin/python3", "--version"), r"(\d\S+)"),
         "kemi_rtp": (("git", "-C", str(CHECKOUT), "describe", "--always", "--dirty"), r"(\S+)"),
     }

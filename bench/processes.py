@@ -28,6 +28,11 @@ def _stat_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICK  # utime, stime (proc(5))
 
 
+def is_asleep(pid: int) -> bool:
+    """Whether a process waits for something, such as the next message."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
 def cpu_of(pids: Iterable[int]) -> dict[int, float]:
     return {pid: cpu_seconds(pid) for pid in pids}
 

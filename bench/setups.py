@@ -17,6 +17,7 @@ from tests.lab.process import wait_until
 from tests.lab.stock import write_stock_table
 
 CONFIGS = Path(__file__).parent / "kamailio"
+PLAIN = Path(__file__).with_name("plain.py")
 WORKERS = 4
 
 
@@ -135,13 +136,14 @@ class Comparison(Setup):
         nodes: Sequence[Node],
         line: Line = MACHINE,
         env: Mapping[str, str] | None = None,
+        workers: int = WORKERS,
     ) -> None:
         self.prepare(folder)
         database = folder / "nodes.sqlite"
         write_stock_table(database, [(node.url, node.weight, int(node.disabled)) for node in nodes])
         place = {
             "BENCH_LISTEN": f"udp:{self.proxy}",
-            "BENCH_CHILDREN": str(WORKERS),
+            "BENCH_CHILDREN": str(workers),
             "BENCH_RPC_SOCKET": str(self.rpc_socket),
             "BENCH_DB_URL": f"sqlite:///{database}",
             **(env or {}),
@@ -154,11 +156,11 @@ def native(folder: Path, nodes: Sequence[Node], line: Line = MACHINE, name: str 
     return Comparison(folder, name, "native.cfg", nodes, line)
 
 
-def plain(folder: Path, nodes: Sequence[Node], line: Line = MACHINE, name: str = "plain KEMI") -> Comparison:
+def plain(
+    folder: Path, nodes: Sequence[Node], line: Line = MACHINE, name: str = "plain KEMI", workers: int = WORKERS
+) -> Comparison:
     """A KEMI script."""
-    return Comparison(
-        folder, name, "plain.cfg", nodes, line, {"BENCH_SCRIPT": str(Path(__file__).with_name("plain.py"))}
-    )
+    return Comparison(folder, name, "plain.cfg", nodes, line, {"BENCH_SCRIPT": str(PLAIN)}, workers)
 
 
 def timed_plain(folder: Path, nodes: Sequence[Node], name: str) -> Comparison:
@@ -178,6 +180,7 @@ class KemiRtp(Setup):
         name: str = "kemi_rtp",
         settings: Mapping[str, object] | None = None,
         script: Path = product.ROUTES,
+        workers: int = WORKERS,
     ) -> None:
         self.prepare(folder)
         self.site = product.Site(folder, self.rpc_socket, settings)
@@ -188,7 +191,7 @@ class KemiRtp(Setup):
             "KEMI_RTP_STATE_DIR": str(self.site.state_dir),
             "KEMI_RTP_RPC_SOCKET": str(self.rpc_socket),
             "KEMI_RTP_LISTEN": f"udp:{self.proxy}",
-            "KEMI_RTP_CHILDREN": str(WORKERS),
+            "KEMI_RTP_CHILDREN": str(workers),
             "KEMI_RTP_DISABLE_TCP": "yes",
         }
         super().__init__(folder, name, product.CONFIG, env, line)
