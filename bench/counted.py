@@ -21,7 +21,7 @@ from bench import product
 from bench.exchange import MESSAGES
 from bench.media import Node
 from bench.setups import CONFIGS, PLAIN
-from KSR.mock.kamailio import activate
+from KSR.mock.engine.kamailio import activate
 from KSR.testing import Ksr, Routed, SentMessage, SipMessage, Worker
 from tests.lab.stock import write_stock_table
 
