@@ -31,7 +31,8 @@ class Reply(Enum):
     LOCAL = "local"  # not sent: the module has the node, and could not make a command of the message
 
 
-DONE, REFUSED = Reply.DONE, Reply.REFUSED
+DONE, REFUSED, SILENT, LOST, WITHDRAWN, OUTDATED, BUSY, LOCAL = Reply
+"""The same, without a look into the class for each use: these are on every command's way."""
 
 
 class Sender:
@@ -48,7 +49,7 @@ class Sender:
         set_id, url = node.set_id, node.url
         # A set that the module does not have leaves an earlier selection in force: then nothing may be sent.
         if KSR.rtpengine.set_rtpengine_set(set_id) < 0:  # noqa: TID251
-            return Reply.LOST
+            return LOST
         if set_id in self._unanswered:
             self._unanswered.discard(set_id)
             _forget_errors(node)
@@ -64,9 +65,9 @@ class Sender:
         # Nobody answered. The module marks a node that it waited for in vain.
         self._unanswered.add(set_id)
         try:
-            return Reply.LOCAL if rows(url)[url].active else Reply.SILENT
+            return LOCAL if rows(url)[url].active else SILENT
         except ModuleError:
-            return Reply.LOST
+            return LOST
 
 
 def _forget_errors(node: Node) -> None:

@@ -17,22 +17,27 @@ MAX_REFUSALS = 2
 class Attempt:
     """One offer under way. It is the Patience of a new call too: where to go instead decides how long it waits."""
 
+    refused_by: tuple[Node, ...] = ()
+    _tried = 0
+    _excluded: frozenset[int] = frozenset()
+    """Set ids of the nodes that the offer does not go to any more."""
+    _busy: frozenset[int] = frozenset()
+
     def __init__(self, state: WorkerState, call_id: str, pool: str, view: View) -> None:
         self.view = view
         """What the next node is chosen from."""
         self.workers = view.settings.max_waiting
-        self.refused_by: tuple[Node, ...] = ()
+        self.pool = pool
         self._state = state
         self._call_id = call_id
-        self.pool = pool
-        self._tried = 0
-        self._excluded: frozenset[int] = frozenset()
-        self._busy: frozenset[int] = frozenset()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether enough nodes have been asked."""
+        return self._tried == MAX_NODES or len(self.refused_by) == MAX_REFUSALS
 
     def choose(self) -> Node | None:
         """The next node to try: one that was not tried and is not full, and not one that is busy if possible."""
-        if self._tried == MAX_NODES or len(self.refused_by) == MAX_REFUSALS:
-            return None
         while (node := self.view.choose(self.pool, self._call_id, self._excluded)) is not None:
             if not node.max_calls or self._state.calls(node) < node.max_calls:
                 return node
@@ -59,7 +64,7 @@ class Attempt:
         self._busy |= {node.set_id}
         self._excluded |= {node.set_id}
 
-    def is_over(self, state: WorkerState, view: View, node: Node, standing: Standing) -> bool:
+    def has_ended(self, state: WorkerState, view: View, node: Node, standing: Standing) -> bool:
         """A node is left at once when it is known to be slow, and sooner for another of its tier than for a backup."""
         if standing.slow:
             return True

@@ -32,7 +32,7 @@ class Patience(Protocol):
     workers: int
     """So many commands to the node may be in flight, this one included, however silent it is."""
 
-    def is_over(self, state: WorkerState, view: View, node: Node, standing: Standing) -> bool:
+    def has_ended(self, state: WorkerState, view: View, node: Node, standing: Standing) -> bool:
         """Whether a node of this standing, to which more commands are in flight, has been silent for too long."""
         ...
 
@@ -42,7 +42,7 @@ class _WithCalls:
 
     workers = WORKERS_WITH_CALLS
 
-    def is_over(self, state: WorkerState, view: View, node: Node, standing: Standing) -> bool:
+    def has_ended(self, state: WorkerState, view: View, node: Node, standing: Standing) -> bool:
         """Only when other nodes can serve meanwhile, and none of them keeps workers waiting too.
 
         Where all are silent, it is the module that waits, as its own pings to a node that is dead make it do, while it
@@ -61,7 +61,7 @@ class _WithDeletes:
 
     workers = WORKERS_WITH_DELETES
 
-    def is_over(self, state: WorkerState, view: View, node: Node, standing: Standing) -> bool:
+    def has_ended(self, state: WorkerState, view: View, node: Node, standing: Standing) -> bool:
         """At once when the node is known to be slow."""
         return standing.slow or state.silent_for(node.set_id) > PROMPT_MS
 

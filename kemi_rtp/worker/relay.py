@@ -5,7 +5,7 @@ from __future__ import annotations
 import KSR
 from kemi_rtp.model.nodes import Node
 from kemi_rtp.model.view import View
-from kemi_rtp.module.commands import DONE, REFUSED, Reply
+from kemi_rtp.module.commands import BUSY, DONE, LOCAL, OUTDATED, REFUSED, WITHDRAWN, Reply
 from kemi_rtp.shm.state.worker import WorkerState
 from kemi_rtp.worker import route
 from kemi_rtp.worker.attempt import Attempt
@@ -48,7 +48,7 @@ class Relay:
         set_id = before if before is not None or initial else route.named_set()
         # For a new call the view that was seen last will do: it is looked at again before anything is sent.
         attempt = Attempt(state, call_id, pool, state.seen if set_id is None else state.view())
-        bound = _serving(attempt.view, set_id)
+        bound = _serving(attempt.view, set_id) if set_id is not None else None
         outcome = None
         if bound is not None:
             outcome = self._offer_to_bound(attempt, bound, flags)
@@ -78,6 +78,8 @@ class Relay:
                 return Outcome(node=node)
             if (failure := self._note_failure(attempt, node, reply)) is not None:
                 return failure
+            if attempt.is_over:
+                break
         if attempt.refused_by:
             return _REFUSED
         return Outcome(503, f"no media node for this call: {attempt.view.why_none(attempt.pool)}")
@@ -92,16 +94,16 @@ class Relay:
 
     def _note_failure(self, attempt: Attempt, node: Node, reply: Reply) -> Outcome | None:
         """Take in that a node has not taken the offer; the outcome when no other one has to be asked."""
-        if reply is Reply.LOCAL:
+        if reply is LOCAL:
             return Outcome(500, "the rtpengine module could not make an offer of the message")
-        if reply is Reply.BUSY:
+        if reply is BUSY:
             attempt.note_busy(node)
-        elif reply is not Reply.OUTDATED:
+        elif reply is not OUTDATED:
             attempt.note_tried(node)
             if reply is REFUSED:
                 attempt.refused_by += (node,)
                 KSR.warn(f"kemi_rtp: {node.name} refused the offer of call {KSR.pv.get('$ci')}\n")
-            elif reply is not Reply.WITHDRAWN:  # which says nothing of the node: it went out of service this moment
+            elif reply is not WITHDRAWN:  # which says nothing of the node: it went out of service this moment
                 self._sending.conclude(node, reply, "offer")
         attempt.look_again()
         return None
@@ -120,7 +122,7 @@ class Relay:
         if set_id is None:
             return Outcome(503, "no node has the offer")
         reply, node = self._sending.to_bound(KSR.rtpengine.rtpengine_answer, set_id, flags, WITH_CALLS)  # noqa: TID251
-        if node is None or reply is Reply.WITHDRAWN:
+        if node is None or reply is WITHDRAWN:
             return Outcome(503, "the node that has the offer is out of service")
         if reply is not DONE:
             self._sending.conclude(node, reply, "answer")

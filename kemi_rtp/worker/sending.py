@@ -13,7 +13,19 @@ import KSR
 from kemi_rtp.model.nodes import Node
 from kemi_rtp.model.standing import LATE_MS, Standing
 from kemi_rtp.model.view import View
-from kemi_rtp.module.commands import DONE, REFUSED, Command, Reply, Sender
+from kemi_rtp.module.commands import (
+    BUSY,
+    DONE,
+    LOCAL,
+    LOST,
+    OUTDATED,
+    REFUSED,
+    SILENT,
+    WITHDRAWN,
+    Command,
+    Reply,
+    Sender,
+)
 from kemi_rtp.shm.state.worker import WorkerState
 from kemi_rtp.worker.patience import Patience
 
@@ -37,14 +49,14 @@ class Sending:
         state = self._state
         set_id = node.set_id
         in_flight = state.begin_command(set_id)
-        reply = Reply.OUTDATED
+        reply = OUTDATED
         try:
             if state.view() is chosen_from:
                 standing = chosen_from.by_set[set_id][1]
                 if not standing.routable and (not standing.last_resort or in_flight > 1):
-                    reply = Reply.WITHDRAWN  # a last resort must not cost more than one worker at a time
-                elif in_flight > patience.workers and patience.is_over(state, chosen_from, node, standing):
-                    reply = Reply.BUSY
+                    reply = WITHDRAWN  # a last resort must not cost more than one worker at a time
+                elif in_flight > patience.workers and patience.has_ended(state, chosen_from, node, standing):
+                    reply = BUSY
                 else:
                     reply = self._send(command, node, flags, standing)
             return reply
@@ -58,7 +70,7 @@ class Sending:
         """
         state = self._state
         in_flight = state.begin_command(set_id)
-        reply = Reply.WITHDRAWN
+        reply = WITHDRAWN
         node = None
         try:
             view = state.view()
@@ -66,8 +78,8 @@ class Sending:
             if found is not None:
                 node, standing = found
                 if standing.serves:
-                    if in_flight > patience.workers and patience.is_over(state, view, node, standing):
-                        reply = Reply.BUSY
+                    if in_flight > patience.workers and patience.has_ended(state, view, node, standing):
+                        reply = BUSY
                     else:
                         reply = self._send(command, node, flags, standing)
             return reply, node
@@ -78,7 +90,7 @@ class Sending:
         """Send it now. A node that answers late gets new calls only when no other can take them, until it is quick."""
         began = time.monotonic()
         reply = self._sender.send(command, node, flags)
-        if reply is Reply.LOST or reply is Reply.LOCAL:
+        if reply is not DONE and (reply is LOST or reply is LOCAL):
             reply = self._send_again(command, node, flags)
         took = time.monotonic() - began
         if took > _LATE and (reply is DONE or reply is REFUSED) and not standing.slow:
@@ -90,7 +102,7 @@ class Sending:
         """Once more at once, and again while the module lacks the node: a reload of its table hides all a moment."""
         reply = self._sender.send(command, node, flags)
         for pause in _RELOAD_PAUSES:
-            if reply is not Reply.LOST:
+            if reply is not LOST:
                 break
             sleep(pause)
             reply = self._sender.send(command, node, flags)
@@ -98,9 +110,9 @@ class Sending:
 
     def conclude(self, node: Node, reply: Reply, what: str) -> None:
         """Draw the conclusion from a command that was not done; a refusal or a local error is no verdict on a node."""
-        if reply is Reply.SILENT:
+        if reply is SILENT:
             KSR.warn(f"kemi_rtp: {node.name} ({node.url}) is down: no answer to {what}\n")
             self._state.mark_down(node, f"no answer to {what}")
-        elif reply is Reply.LOST:
+        elif reply is LOST:
             KSR.warn(f"kemi_rtp: the rtpengine module lacks {node.name} ({node.url}): {what} not sent\n")
             self._state.cool_down(node, "the rtpengine module lacks it")
