@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kemi_rtp
+from kemi_rtp.model.admin import AdminState, Entry
 from kemi_rtp.model.nodes import Node
 from kemi_rtp.model.selection import Pool
 from kemi_rtp.model.standing import derive
@@ -79,6 +80,26 @@ def test_a_call_keeps_its_node_when_another_node_is_excluded() -> None:
         node = pool.choose(call_id)
         assert node is not None
         assert pool.choose(call_id, {node.set_id % 3 + 1}) == node
+
+
+@pytest.mark.parametrize(("weights", "out"), [((1, 1, 1), {2}), ((2, 1, 3, 4), {1}), ((1, 1, 2, 3, 4), {1, 5})])
+def test_the_calls_of_a_disabled_node_are_shared_by_weight_and_no_other_call_moves(
+    weights: tuple[int, ...], out: set[int]
+) -> None:
+    nodes = nodes_of(*weights)
+    disabled = (Entry("n", AdminState.DISABLED),)
+    before = pool_of(nodes)
+    after = Pool((node, derive(disabled if node.set_id in out else (), datetime.min)) for node in nodes)
+    displaced = []
+    for call_id in CALLS[:30_000]:
+        first, then = before.choose(call_id), after.choose(call_id)
+        assert first is not None
+        if first.set_id in out:
+            displaced.append(call_id)
+        else:
+            assert then == first
+    left = {number: weight for number, weight in enumerate(weights, 1) if number not in out}
+    assert_shares(after, left, calls=displaced)
 
 
 pools = strategies.node_lists(max_size=6)
