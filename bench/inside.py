@@ -48,7 +48,7 @@ class Steps:
         As relay.offer does it, without what SIP adds.
         """
         state = self.state
-        before = state.binding(call_id)
+        state.binding(call_id)
         chosen_from = state.seen
         node = chosen_from.choose(POOL, call_id)
         assert node is not None
@@ -59,7 +59,7 @@ class Steps:
         if view is not chosen_from or waiting > view.settings.max_waiting or not found[1].routable:
             raise RuntimeError(f"{node.name} must not be used: {waiting} commands in flight")
         state.end_command(answered=True)
-        state.bind(call_id, node.set_id, before)
+        state.bind(call_id, node.set_id)
 
     def look(self, call_id: str) -> None:
         self.state.view()
@@ -72,7 +72,7 @@ class Steps:
         self.state.end_command(answered=True)
 
     def bind(self, call_id: str) -> None:
-        self.state.bind(call_id, self.node.set_id, None)
+        self.state.bind(call_id, self.node.set_id)
 
     def rebuild(self, call_id: str) -> None:
         """What a worker pays once after each change: its copy of the view is made anew."""

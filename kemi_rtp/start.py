@@ -1,4 +1,5 @@
-"""The start: runs once, in Kamailio's main process, before the other modules start and before any worker is forked.
+"""The start: in Kamailio's main process, before the other modules start and before any worker is forked; only
+`is_over` is asked by every process, at `app_python.reload`.
 
 It refuses a start with unusable files, writes the table that the rtpengine module is about to read, and fills shared
 memory, so that the first packet meets what people decided.
@@ -26,6 +27,7 @@ from kemi_rtp.model.times import utc_now
 from kemi_rtp.shm import places
 from kemi_rtp.shm.state import decisions
 from kemi_rtp.shm.state.process import ProcessState, is_filled
+from kemi_rtp.shm.state.timer import TimerState
 
 
 class StartError(Exception):
@@ -75,6 +77,7 @@ def begin(nodes_path: Path) -> Begun:
 def fill(begun: Begun) -> None:
     """Publish nodes and admin states: htables exist now, and no worker does."""
     decisions.publish(begun.config, begun.entries.values())
+    TimerState().beat()  # from now on the timer is waited for: it may never begin
     out = [f"{node.name} {standing.reason}" for node, standing in ProcessState().view() if standing.entry]
     log(KSR.notice, f"{len(begun.config.nodes)} nodes; " + ("; ".join(out) if out else "all in service"))
 

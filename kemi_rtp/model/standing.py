@@ -30,7 +30,7 @@ class Standing:
 
     `routable`: new calls. `serves`: answers, deletes and re-offers of the calls that are on it. `last_resort`: new
     calls when no node of its pool is routable. `slow`: answers late, so that it gets new calls only when no other node
-    of its tier can take them. `reason` is for people.
+    of its tier can take them. `full`: has as many calls as it may have. `reason` is for people.
     """
 
     admin: AdminState
@@ -41,6 +41,7 @@ class Standing:
     reason: str
     entry: Entry | None = None
     slow: bool = False
+    full: bool = False
 
     @property
     def is_down(self) -> bool:
@@ -61,12 +62,14 @@ def derive(
     down_because: str = "",
     cooling_because: str = "",
     slow_because: str = "",
+    full_because: str = "",
 ) -> Standing:
     """The standing of a node about which `entries` speak, of which the strictest counts.
 
     A draining node keeps its calls. A disabled node gets nothing. A down node gets nothing but, when its pool has no
     routable node, new calls as a last resort. A node that cools down gets no new calls either, but serves those that it
-    has. Why the network shows it down, why it cools down and how slow it is are for people; a cause makes it so.
+    has; one that is full the same, and it is no last resort. Why the network shows it down, why it cools down, how slow
+    and how full it is are for people; a cause makes it so.
     """
     entry = strictest(entries, now)
     admin = state_of(entry)
@@ -75,15 +78,17 @@ def derive(
     told += [] if up else [f"down: {down_because}" if down_because else "down"]
     told += [f"cooling down: {cooling_because}"] if cooling_because else []
     told += [f"slow: {slow_because}"] if slow_because and up else []
+    told += [f"full: {full_because}"] if full_because and up else []
     return Standing(
         admin=admin,
         health=health,
-        routable=admin.takes_new_calls and up and not cooling_because,
+        routable=admin.takes_new_calls and up and not cooling_because and not full_because,
         serves=admin.may_be_sent_to and up,
-        last_resort=admin.takes_new_calls and (not up or bool(cooling_because)),
+        last_resort=admin.takes_new_calls and not full_because and (not up or bool(cooling_because)),
         reason="; ".join(told),
         entry=entry,
         slow=bool(slow_because),
+        full=bool(full_because),
     )
 
 

@@ -27,21 +27,22 @@ class View:
         self.generation = generation
         self.settings = settings
         self.stale = stale
-        # Whether time alone can change it: without the timer, a node is neither down nor slow for ever.
-        self.ages = stale or any(each.slow or each.is_down for each in standings.values())
+        # Whether time alone can change it: without the timer, a node is neither down, cooling, slow nor full for ever.
+        self.ages = stale or any(s.slow or s.full or s.is_down or s.last_resort for s in standings.values())
         self.by_set = {node.set_id: (node, standing) for node, standing in standings.items()}
         """Each node with its standing, by the set that holds it; a node that nodes.yaml has not is not there."""
         members: dict[str, list[tuple[Node, Standing]]] = {}
         for node, standing in standings.items():
             members.setdefault(node.pool, []).append((node, standing))
-        self._pools = {pool: Pool(nodes) for pool, nodes in members.items()}
+        self.pools = {pool: Pool(nodes) for pool, nodes in members.items()}
+        """The pools by name."""
 
     def __iter__(self) -> Iterator[tuple[Node, Standing]]:
         return iter(self.by_set.values())
 
     def choose(self, pool: str, call_id: str, excluded: Collection[int] = ()) -> Node | None:
         """The node for a new call; None when the pool has none that may take it, or there is no such pool."""
-        candidates = self._pools.get(pool)
+        candidates = self.pools.get(pool)
         return candidates.choose(call_id, excluded) if candidates is not None else None
 
     def why_none(self, pool: str) -> str:

@@ -1,1 +1,1 @@
-"""The rtpengine C module: its commands, its RPCs, the rows it shows. Inside Kamailio."""
+"""The rtpengine C module: its commands and RPCs, inside Kamailio; the rows it shows, which are data, everywhere."""

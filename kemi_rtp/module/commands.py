@@ -46,14 +46,15 @@ class Sender:
 
     def send(self, command: Command, node: Node, flags: str) -> Reply:
         """Send a command for the current message, which is a function of KSR.rtpengine, to exactly this node."""
-        set_id, url = node.set_id, node.url
+        url = node.url
         # A set that the module does not have leaves an earlier selection in force: then nothing may be sent.
-        if KSR.rtpengine.set_rtpengine_set(set_id) < 0:  # noqa: TID251
+        if KSR.rtpengine.set_rtpengine_set(node.set_id) < 0:  # noqa: TID251
             return LOST
-        if set_id in self._unanswered:
-            self._unanswered.discard(set_id)
+        if self._unanswered and node.set_id in self._unanswered:
+            self._unanswered.discard(node.set_id)
             _forget_errors(node)
-        if self._served_by is None or self._served_by == url:
+        served_by = self._served_by
+        if served_by == url or served_by is None:
             KSR.pv.sets(SERVED_BY, "")
             self._served_by = ""
         if command(flags) > 0:
@@ -63,7 +64,7 @@ class Sender:
             self._served_by = url
             return REFUSED
         # Nobody answered. The module marks a node that it waited for in vain.
-        self._unanswered.add(set_id)
+        self._unanswered.add(node.set_id)
         try:
             return LOCAL if rows(url)[url].active else SILENT
         except ModuleError:

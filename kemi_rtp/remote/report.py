@@ -18,6 +18,7 @@ from kemi_rtp.model.standing import Health, Standing, derive
 from kemi_rtp.model.times import format_timestamp, utc_now
 from kemi_rtp.remote.state import RemoteState
 from kemi_rtp.shm import layout
+from kemi_rtp.shm.standings import calls_of
 
 
 @dataclass
@@ -46,11 +47,10 @@ def report_from_kamailio(state: RemoteState, config: Config, registry: Registry)
         entries = {}
         report.notes.append(str(error))
     rows = layout.decode_rows(state.get(layout.ROWS))
-    all_calls = state.get_all([layout.calls_key(node.set_id) for node, _ in view])
+    counts = state.get_all([key(node.set_id) for node, _ in view for key in (layout.calls_key, layout.bound_key)])
     for node, standing in view:
-        calls = all_calls[layout.calls_key(node.set_id)]
         row = rows.get(node.url, "missing") if rows else None
-        report.lines.append(_line(node, standing, int(calls) if calls is not None else None, row))
+        report.lines.append(_line(node, standing, calls_of(counts.get, node), row))
     in_force = [node for node, _ in view]
     if {node for node in in_force if not node.has_left} != set(config.nodes):
         report.notes.append("nodes.yaml on disk is not what is in force: see Kamailio's log, or run kemi-rtp reload")

@@ -21,11 +21,11 @@ from kemi_rtp.module.rows import Row
 STATE = "kemi_rtp"
 """htable: generation, nodes.yaml, admin states, health, calls per node, reload requests."""
 CALLS = "kemi_rtp_calls"
-"""htable: Call-ID to set id of the node that the call's media is on; items expire."""
+"""htable: Call-ID to the binding of the call, see model/binding.py; items expire."""
 VIEWS = "kemi_rtp_views"
 """htable: process id to the generation of the view that it last built."""
 DELETES = "kemi_rtp_deletes"
-"""htable: deletes that wait for their node; items expire."""
+"""htable: deletes that wait for their node; the timer drops those that have waited too long."""
 
 GENERATION = "generation"
 HEARTBEAT = "heartbeat"
@@ -69,6 +69,11 @@ def slow_key(url: str) -> str:
     return f"slow:{url}"
 
 
+def full_key(url: str) -> str:
+    """Key of how full a node is, in words; empty when it may take more calls."""
+    return f"full:{url}"
+
+
 def answered_key(set_id: int) -> str:
     """Key of the milliseconds at which the node of a set last answered one process while others waited for it."""
     return f"answered:{set_id}"
@@ -76,8 +81,19 @@ def answered_key(set_id: int) -> str:
 
 @functools.cache
 def calls_key(set_id: int) -> str:
-    """Key of the number of calls on the node of a set."""
+    """Key of the number of sessions on the node of a set, as it said last; none while it is not known."""
     return f"calls:{set_id}"
+
+
+@functools.cache
+def bound_key(set_id: int) -> str:
+    """Key of how many more calls have been bound to the node of a set since it said so; for nodes with `max_calls`."""
+    return f"bound:{set_id}"
+
+
+def delete_key(set_id: int, call_id: str) -> str:
+    """Key of the delete of a session that waits for the node of a set."""
+    return f"{set_id}:{call_id}"
 
 
 def admin_items(entries: Iterable[Entry]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What to write into shared memory so that a decision holds: the same for the timer and for who comes from outside."""
+"""What to write into shared memory so that a decision holds: the same at the start, for the timer, and from outside."""
 
 from __future__ import annotations
 

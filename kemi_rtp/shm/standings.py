@@ -37,6 +37,15 @@ def is_stale(get: Get, settings: Settings, now: float) -> bool:
     return isinstance(heartbeat, int) and now - heartbeat > max(STALE_AFTER, 5 * settings.probe_interval)
 
 
+def calls_of(get: Get, node: Node) -> int | None:
+    """Calls on a node: its own word, and for one with `max_calls` those bound since; None while it has said nothing."""
+    said = get(layout.calls_key(node.set_id))
+    if not isinstance(said, int):
+        return None
+    bound = get(layout.bound_key(node.set_id)) if node.max_calls else 0
+    return max(0, said + bound) if isinstance(bound, int) else said
+
+
 def keys_of(nodes: Iterable[Node]) -> list[str]:
     """The keys that `build` reads for nodes."""
     return [
@@ -48,6 +57,7 @@ def keys_of(nodes: Iterable[Node]) -> list[str]:
             layout.health_key(node.url),
             layout.cool_key(node.url),
             layout.slow_key(node.url),
+            layout.full_key(node.url),
         )
     ]
 
@@ -62,8 +72,9 @@ def standing_of(get: Get, node: Node, now: datetime, *, stale: bool = False) -> 
     health = get(layout.health_key(node.url))
     cooling = get(layout.cool_key(node.url))
     slow = get(layout.slow_key(node.url))
+    full = get(layout.full_key(node.url)) if node.max_calls else None
     # As with most of a thousand nodes.
-    if health == _UP and not node.has_left and not entries and not cooling and not slow:
+    if health == _UP and not node.has_left and not entries and not cooling and not slow and not full:
         return _IN_SERVICE
     state, cause = layout.decode_health(health)
     if stale and state is Health.DOWN:
@@ -73,7 +84,8 @@ def standing_of(get: Get, node: Node, now: datetime, *, stale: bool = False) -> 
         now,
         state,
         down_because=cause,
-        cooling_because=str(cooling or ""),
+        cooling_because="" if stale else str(cooling or ""),
         slow_because="" if stale else str(slow or ""),
+        full_because="" if stale else str(full or ""),
     )
     return as_leaving(standing) if node.has_left else standing

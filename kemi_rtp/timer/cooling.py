@@ -25,6 +25,6 @@ class Cooling:
             self._view = view
             cooling = [node for node, _ in view if self._state.cools_down(node)]
             self._since = {node: self._since.get(node, now) for node in cooling}
-        for node, since in self._since.items():
-            if now - since >= after:
-                self._state.end_cool_down(node)
+        for node in [node for node, since in self._since.items() if now - since >= after]:
+            del self._since[node]  # when it is full again a moment later, it cools down as long once more
+            self._state.end_cool_down(node)

@@ -29,22 +29,25 @@ class Deleter:
             self._state.drop_delete(key, sent=True)
         self._out -= self._client.overdue(_ANSWER_TIMEOUT)  # sent once more at the next tick
         now = time.time()
-        due: dict[str, tuple[str, bytes]] = {}
-        for key, (url, call_id, from_tag, at) in self._state.deferred_deletes():
+        able: dict[str, ng.Address] | None = None
+        sent = 0
+        for key, (url, call_id, at) in self._state.deferred_deletes():
+            able = self._able() if able is None else able
             if now - at > settings.delete_expire:
                 self._state.drop_delete(key, sent=False)
-            elif key not in self._out and len(due) < BATCH:
-                due[key] = (url, ng.delete(call_id, from_tag))
-        if due:
-            self._send(due)
+            elif key not in self._out and url in able and sent < BATCH:
+                # Those of a node that is away do not count: they must not keep the others' waiting.
+                sent += 1
+                why_not = self._client.send(key, able[url], ng.delete(call_id))
+                if not why_not:
+                    self._out.add(key)
 
-    def _send(self, due: dict[str, tuple[str, bytes]]) -> None:
-        self._client.resolve(node.address for node, _ in self._state.view())
-        able = {
+    def _able(self) -> dict[str, ng.Address]:
+        """The nodes that answer and may be sent to: their addresses by URL."""
+        view = self._state.view()
+        self._client.resolve(node.address for node, _ in view)
+        return {
             node.url: node.address
-            for node, standing in self._state.view()
+            for node, standing in view
             if standing.admin.may_be_sent_to and standing.health is Health.UP
         }
-        for key, (url, command) in due.items():
-            if url in able and not self._client.send(key, able[url], command):
-                self._out.add(key)

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import selectors
 import socket
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 PING = b"d7:command4:pinge"
 PONG = b"6:result4:pong"
+STATISTICS = b"d7:command10:statisticse"
+_SESSIONS = re.compile(rb"11:sessionsowni(\d+)e")
 
 
-_RESOLVE_AGAIN = 60.0
+_RESOLVE_AGAIN, _RESOLVE_LOST = 60.0, 5.0
+"""Seconds after which a host name is looked up again; sooner when its node does not answer."""
 # Linux: asm-generic/socket.h; the kernel notes with each packet when it came, as a timespec.
 _SO_TIMESTAMPNS = 35
 _TIMESPEC = struct.Struct("@ll")
@@ -28,10 +32,23 @@ Address = tuple[str, int]
 _Sockaddr = tuple[int, tuple[object, ...]]
 
 
-def delete(call_id: str, from_tag: str) -> bytes:
-    """The command that ends a call's media."""
-    items = (("call-id", call_id), ("command", "delete"), ("from-tag", from_tag))
-    return b"d" + b"".join(_string(key) + _string(value) for key, value in items if value) + b"e"
+def delete(call_id: str) -> bytes:
+    """The command that ends all of a call's media."""
+    items = (("call-id", call_id), ("command", "delete"), ("delete delay", 0))
+    return b"d" + b"".join(_string(key) + _value(value) for key, value in items) + b"e"
+
+
+def sessions_of(reply: bytes) -> int | None:
+    """How many sessions a node has, from its answer to STATISTICS; None when it does not say.
+
+    Those count that the node keeps for its `delete-delay`, and not those that it holds for another one (foreign).
+    """
+    found = _SESSIONS.search(reply)
+    return int(found[1]) if found else None
+
+
+def _value(value: str | int) -> bytes:
+    return b"i%de" % value if isinstance(value, int) else _string(value)
 
 
 def _string(text: str) -> bytes:
@@ -51,15 +68,24 @@ class Client:
         self.took: dict[str, float] = {}
         """Seconds that the last answer took, by name: to its arrival here, however much later it was gathered."""
 
-    def resolve(self, addresses: Iterable[Address]) -> None:
-        """Look host names up, which may take long; a name that cannot be found keeps its last address."""
+    def resolve(self, addresses: Iterable[Address], lost: Container[Address] = ()) -> set[Address]:
+        """Look host names up, which may take long; a name that cannot be found keeps its last address.
+
+        Those that are `lost` sooner: they may have moved. Returns those that have.
+        """
         now = time.monotonic()
+        moved: set[Address] = set()
         for address in addresses:
-            if address in self._resolved and now - self._resolved[address][0] < _RESOLVE_AGAIN:
+            known = self._resolved.get(address)
+            again = _RESOLVE_LOST if address in lost else _RESOLVE_AGAIN
+            if known is not None and now - known[0] < again:
                 continue
             with contextlib.suppress(OSError):
                 family, _, _, _, sockaddr = socket.getaddrinfo(*address, type=socket.SOCK_DGRAM)[0]
                 self._resolved[address] = (now, (family, sockaddr))
+                if known is not None and known[1] != (family, sockaddr):
+                    moved.add(address)
+        return moved
 
     def send(self, name: str, address: Address, command: bytes) -> str:
         """Send one command to a resolved address; why it could not be sent, or nothing.

@@ -91,10 +91,11 @@ class NodesFile:
             decisions.publish(config, transaction.entries.values())
             self.in_force, self._staged = config, None
             self._left_at = time.monotonic()
+            bound = self._state.bound_sets() if len(config.as_in_file().nodes) < len(config.nodes) else set()
             told = [
                 f"{node.name} has left, and serves its calls to their end"
                 for node in config.nodes
-                if node.has_left and self._state.calls(node)
+                if node.has_left and node.set_id in bound
             ]
             log(KSR.notice, "; ".join([f"{len(config.as_in_file().nodes)} nodes are in force", *told]))
 
@@ -102,10 +103,9 @@ class NodesFile:
         """Forget nodes that have left the file and have served their last call."""
         if time.monotonic() - self._left_at < LINGER:
             return
-        idle = [node for node in self.in_force.nodes if node.has_left and not self._state.calls(node)]
-        if idle:
-            self._state.correct_calls()
-        gone = [node for node in idle if not self._state.calls(node)]
+        leaving = [node for node in self.in_force.nodes if node.has_left]
+        bound = self._state.bound_sets() if leaving else set()
+        gone = [node for node in leaving if node.set_id not in bound]
         if gone:
             staying = tuple(node for node in self.in_force.nodes if node not in gone)
             self.in_force = replace(self.in_force, nodes=staying)

@@ -17,13 +17,17 @@ from kemi_rtp.timer.ng import PING, PONG, Client
 Activate = Callable[[list[Node]], set[Node]]
 """Makes the rtpengine module use nodes that have just answered; returns those that it uses now."""
 
+Follow = Callable[[set[Node]], None]
+"""Makes the rtpengine module look the host names of these nodes up again: their addresses have changed."""
+
 
 class Prober:
     """Pings the nodes and publishes their health."""
 
-    def __init__(self, state: TimerState, activate: Activate) -> None:
+    def __init__(self, state: TimerState, activate: Activate, follow: Follow) -> None:
         self._state = state
         self._activate = activate
+        self._follow = follow
         self.client = Client()
         self.due = 0.0
         """When all nodes are pinged next, as time.monotonic()."""
@@ -69,7 +73,11 @@ class Prober:
 
     def _send(self, only: Container[Node] | None = None) -> dict[str, str]:
         """Ping these nodes, or all, unless disabled, all at once; URLs that could not be pinged, and why."""
-        self.client.resolve(node.address for node, _ in self._state.view())
+        view = self._state.view()
+        lost = {node.address for node, standing in view if standing.is_down}
+        moved = self.client.resolve((node.address for node, _ in view), lost)
+        if moved:
+            self._follow({node for node, _ in view if node.address in moved})
         unsent: dict[str, str] = {}
         for node, standing in self._state.view():
             if not standing.is_pinged or (only is not None and node not in only):
@@ -106,8 +114,11 @@ class Prober:
             if node.url in answered:
                 self._note_time(node, standing, round(self.client.took.get(node.url, 0.0) * 1000))
         back = [n for n, health in concluded.items() if health is Health.UP and view.by_set[n.set_id][1].is_down]
-        for node in set(back) - (self._activate(back) if back else set()):
-            del concluded[node]
+        self._publish({n: health for n, health in concluded.items() if n not in back}, missed)
+        if back:  # last: this may fail, and the others must not wait for it
+            self._publish(dict.fromkeys(self._activate(back), Health.UP), missed)
+
+    def _publish(self, concluded: Mapping[Node, Health], missed: Mapping[str, str]) -> None:
         for node, health in concluded.items():
             self._state.put_health(node, health, missed.get(node.url, "") if health is Health.DOWN else "")
         if concluded:

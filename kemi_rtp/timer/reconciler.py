@@ -47,12 +47,19 @@ class Reconciler:
         self._adopt = adopt
         self._note = note
         self._in_step_with: object = None
+        self._moved: set[Node] = set()
         self._table: object = None
         self._limits: dict[str, _RepairLimit] = {}
 
     def changed(self) -> bool:
         """Whether nodes, admin states or health have changed since the module was last in step."""
         return self._state.view().generation != self._in_step_with
+
+    def follow(self, nodes: set[Node]) -> None:
+        """Have the module find nodes where their host names lead now: it looks names up when it reads its table."""
+        log(KSR.notice, f"{', '.join(sorted(node.name for node in nodes))}: the host name has another address now")
+        self._moved |= nodes
+        self._in_step_with = None
 
     # --- what the timer asks for -------------------------------------------------------------------------------------
 
@@ -79,8 +86,9 @@ class Reconciler:
         """
         view = self._state.view()
         rows = _read()
-        if any(node.url not in rows for node, _ in view):
-            self._reload(config)  # somebody has put another table in place
+        if self._moved or any(node.url not in rows for node, _ in view):  # somebody has put another table in place
+            if self._reload(config):
+                self._moved = set()
             return
         in_step = True
         for node, standing in view:
@@ -97,7 +105,8 @@ class Reconciler:
         Their health is published as up only afterwards: no call must be sent to a node that the module still refuses.
         """
         rows = _read()
-        known = [node for node in nodes if node.url in rows]  # else somebody has put another table in place
+        # Without a row somebody has put another table in place; one that has moved the module does not find yet.
+        known = [node for node in nodes if node.url in rows and node not in self._moved]
         native = [node for node in known if self._is_native_disable(rows[node.url])]
         for node in native:
             self._adopt(node)

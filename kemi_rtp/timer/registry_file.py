@@ -11,7 +11,7 @@ from datetime import datetime
 
 import KSR
 from kemi_rtp.files.documents import watched_version
-from kemi_rtp.files.errors import RegistryBusyError
+from kemi_rtp.files.errors import RegistryBusyError, RegistryError
 from kemi_rtp.files.registry import Registry
 from kemi_rtp.model.admin import AdminState, Change, Entry
 from kemi_rtp.model.log import log
@@ -77,6 +77,10 @@ class RegistryFile:
                 self.version = watched_version(self._registry.path)
         except RegistryBusyError:
             return  # a command is at work; the mark is still there at the next tick
+        except RegistryError as error:
+            self._problems.tell("adoption", f"{node.name} was {reason}, which cannot be taken over: {error}")
+            return
+        self._problems.is_over("adoption")
         if adopted:
             log(
                 KSR.warn,

@@ -10,6 +10,7 @@ from kemi_rtp.shm.state.timer import TimerState
 from kemi_rtp.start import Begun
 from kemi_rtp.timer.changes import Changes, OnChanges
 from kemi_rtp.timer.cooling import Cooling
+from kemi_rtp.timer.counts import Counts
 from kemi_rtp.timer.deferred_deletes import Deleter
 from kemi_rtp.timer.duties import Duties
 from kemi_rtp.timer.in_flight import InFlight
@@ -19,8 +20,8 @@ from kemi_rtp.timer.reconciler import Reconciler
 from kemi_rtp.timer.registry_file import RegistryFile
 from kemi_rtp.timer.reload import ReloadService
 
-_COUNT_SHARE = 1 / 200
-"""Counting calls takes at most this part of the timer's time."""
+_WALK_SHARE = 1 / 200
+"""Walking through the bindings of all calls takes at most this part of the timer's time."""
 
 
 class Supervisor:
@@ -36,9 +37,10 @@ class Supervisor:
         self.registry_file = RegistryFile(state, registry, lambda: self.nodes_file.in_force.nodes)
         adopt, note = self.registry_file.adopt_disable, self.registry_file.note_repair
         self.reconciler = Reconciler(state, registry.directory, adopt, note)
-        self.prober = Prober(state, self.reconciler.bring_back)
+        self.prober = Prober(state, self.reconciler.bring_back, self.reconciler.follow)
         self.nodes_file = NodesFile(state, self.reconciler, registry, nodes_path)
         self._reload = ReloadService(state, self.nodes_file, self.registry_file, lambda: self._reconcile(at_once=True))
+        self.counts = Counts(state)
         self._in_flight = InFlight(state)
         self._deleter = Deleter(state)
         self._cooling = Cooling(state)
@@ -69,8 +71,8 @@ class Supervisor:
         run("history", self.registry_file.write_repairs)
         run("cooling", lambda: self._cooling.end(after=settings.cool_down))
         run("deletes", lambda: self._deleter.send(settings))
-        run("calls", self._state.correct_calls, every=10.0, share=_COUNT_SHARE)
-        run("leaving", self.nodes_file.let_go, every=1.0)
+        run("calls", lambda: self.counts.ask(settings))
+        run("leaving", self.nodes_file.let_go, every=1.0, share=_WALK_SHARE)
         run("places", places.tidy, every=1.0)
         run("events", self._changes.tell)
         run("commands in flight at the end", self._in_flight.tell)

@@ -38,8 +38,11 @@ class Attempt:
 
     def choose(self) -> Node | None:
         """The next node to try: one that was not tried and is not full, and not one that is busy if possible."""
-        while (node := self.view.choose(self.pool, self._call_id, self._excluded)) is not None:
-            if not node.max_calls or self._state.calls(node) < node.max_calls:
+        pool = self.view.pools.get(self.pool)
+        if pool is None:
+            return None
+        while (node := pool.choose(self._call_id, self._excluded)) is not None:
+            if not node.max_calls or not self._state.find_full(node):
                 return node
             self._excluded |= {node.set_id}
         # All that are left are busy: better wait for one that is up than refuse the call.

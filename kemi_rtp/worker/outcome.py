@@ -22,3 +22,4 @@ class Outcome(NamedTuple):
 
 
 NOTHING_DUE = Outcome()
+NO_IDENTITY = Outcome(400, "Bad Request: a Call-ID or tag that is none")

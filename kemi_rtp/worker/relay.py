@@ -1,19 +1,20 @@
-"""Offer, answer and delete for the current SIP message: which node, and what follows when it does not do it."""
+"""The media commands for the current SIP message, as a script calls them."""
 
 from __future__ import annotations
 
 import KSR
-from kemi_rtp.model.nodes import Node
-from kemi_rtp.model.view import View
-from kemi_rtp.module.commands import BUSY, DONE, LOCAL, OUTDATED, REFUSED, WITHDRAWN, Reply
+from kemi_rtp.model.binding import is_call_id
+from kemi_rtp.module.commands import DONE
 from kemi_rtp.shm.state.worker import WorkerState
-from kemi_rtp.worker import route
-from kemi_rtp.worker.attempt import Attempt
-from kemi_rtp.worker.outcome import NOTHING_DUE, Outcome
-from kemi_rtp.worker.patience import WITH_CALLS, WITH_DELETES
+from kemi_rtp.worker import transaction
+from kemi_rtp.worker.answers import Answers
+from kemi_rtp.worker.ends import Ends
+from kemi_rtp.worker.hooks import Fixed
+from kemi_rtp.worker.offers import Offers
+from kemi_rtp.worker.outcome import NO_IDENTITY, NOTHING_DUE, Outcome
+from kemi_rtp.worker.patience import WITH_CALLS
 from kemi_rtp.worker.sending import Sending
-
-_REFUSED = Outcome(488, "Not Acceptable Here: the media relay refused the session description")
+from kemi_rtp.worker.sessions import Session, Sessions
 
 
 class Relay:
@@ -22,154 +23,174 @@ class Relay:
     def __init__(self, state: WorkerState) -> None:
         self.state = state
         self._sending = Sending(state)
-
-    # --- offer -------------------------------------------------------------------------------------------------------
+        self._sessions = Sessions(state)
+        self._ends = Ends(state, self._sending, self._sessions)
+        self._offers = Offers(state, self._sending, self._sessions, self._ends)
+        self._answers = Answers(state, self._sending, self._sessions)
 
     def offer(self, flags: str = "", pool: str = "default", *, reanchor: bool = True) -> Outcome:
-        """Offer the SDP of the current message on the node of its call, or on one chosen for it.
+        """Offer the SDP of the current message on the node of its call, or on one chosen for it from `pool`.
 
-        A call stays on its node. When that node is down, disabled or gone, or the call is new, a node is chosen from
-        `pool`; without `reanchor` a call that has lost its node gets 481, which ends it (RFC 3261, section 12.2.1.2).
+        Without `reanchor` a call that has lost its node gets 481, which ends it (RFC 3261, section 12.2.1.2). 488 when
+        two nodes refuse the offer, 503 when no node can take the call.
 
-        A node that does not answer is marked down for all workers, and the next one tried. A node that refuses what
-        the next one accepts is full: it cools down for a moment. What two nodes refuse is the offer's own fault: 488.
-        A node that several workers wait for already, or that has all the calls it may have, is avoided. 503 when no
-        node can take the call.
+        In a branch route the branch gets a session of its own, which its own replies answer and end. In a failure
+        route nothing is sent: what was offered in the request route holds for the next branch too, if it stands.
         """
-        # In a failure route the request is out already, and a parameter would be added to what nobody sends.
-        return self.offer_and_name(flags, pool, reanchor=reanchor, may_name=KSR.tmx.t_is_failure_route() < 0)
-
-    def offer_and_name(self, flags: str, pool: str, *, reanchor: bool = True, may_name: bool = True) -> Outcome:
-        """The same; the Record-Route of a request that begins a dialog names the node, where it still `may_name` it."""
-        state = self.state
-        call_id = str(KSR.pv.get("$ci"))
-        before = state.binding(call_id)
-        initial = KSR.siputils.has_totag() < 0
-        set_id = before if before is not None or initial else route.named_set()
-        # For a new call the view that was seen last will do: it is looked at again before anything is sent.
-        attempt = Attempt(state, call_id, pool, state.seen if set_id is None else state.view())
-        bound = _serving(attempt.view, set_id) if set_id is not None else None
-        outcome = None
-        if bound is not None:
-            outcome = self._offer_to_bound(attempt, bound, flags)
-        elif set_id is not None and not reanchor and not initial:
-            return Outcome(481, "the media node of this call is out of service")
-        if outcome is None:
-            outcome = self._offer_to_chosen(attempt, flags)
-        node = outcome.node
-        if node is not None:
-            state.bind(call_id, node.set_id, before)
-            if initial and may_name:
-                route.name_node(node)
-        return outcome
-
-    def _offer_to_chosen(self, attempt: Attempt, flags: str) -> Outcome:
-        """Offer on one node after the other, until one takes it or it is known why none does."""
-        while True:
-            node = attempt.choose()
-            if node is None:
-                if attempt.look_again():
-                    continue  # a node may have come back this moment
-                break
-            reply = self._sending.to_chosen(KSR.rtpengine.rtpengine_offer, node, flags, attempt.view, attempt)  # noqa: TID251
-            if reply is DONE:
-                if attempt.refused_by:
-                    self.state.cool_down(attempt.refused_by[0], "refused a call that another node accepted")
-                return Outcome(node=node)
-            if (failure := self._note_failure(attempt, node, reply)) is not None:
-                return failure
-            if attempt.is_over:
-                break
-        if attempt.refused_by:
-            return _REFUSED
-        return Outcome(503, f"no media node for this call: {attempt.view.why_none(attempt.pool)}")
-
-    def _offer_to_bound(self, attempt: Attempt, node: Node, flags: str) -> Outcome | None:
-        """Offer on the node that the call is on; None when another one has to be chosen."""
-        reply, _ = self._sending.to_bound(KSR.rtpengine.rtpengine_offer, node.set_id, flags, WITH_CALLS)  # noqa: TID251
-        if reply is DONE:
-            return Outcome(node=node)
-        failure = self._note_failure(attempt, node, reply)
-        return _REFUSED if reply is REFUSED else failure
-
-    def _note_failure(self, attempt: Attempt, node: Node, reply: Reply) -> Outcome | None:
-        """Take in that a node has not taken the offer; the outcome when no other one has to be asked."""
-        if reply is LOCAL:
-            return Outcome(500, "the rtpengine module could not make an offer of the message")
-        if reply is BUSY:
-            attempt.note_busy(node)
-        elif reply is not OUTDATED:
-            attempt.note_tried(node)
-            if reply is REFUSED:
-                attempt.refused_by += (node,)
-                KSR.warn(f"kemi_rtp: {node.name} refused the offer of call {KSR.pv.get('$ci')}\n")
-            elif reply is not WITHDRAWN:  # which says nothing of the node: it went out of service this moment
-                self._sending.conclude(node, reply, "offer")
-        attempt.look_again()
-        return None
-
-    # --- answer ------------------------------------------------------------------------------------------------------
+        if KSR.tmx.t_is_branch_route() > 0:
+            return self._offers.in_branch(flags, pool)
+        if KSR.tmx.t_is_failure_route() > 0:
+            return self._offers.stands()
+        call_id, hooks = str(KSR.pv.get("$ci")), Fixed(flags, pool, reanchor)
+        if not is_call_id(call_id):
+            return NO_IDENTITY
+        KSR.pv.sets(transaction.VARIABLE, transaction.OFFER if KSR.is_INVITE() else transaction.OTHER)
+        if KSR.siputils.has_totag() > 0:
+            return self._offers.in_dialog(call_id, hooks)
+        return self._offers.begin(call_id, hooks)
 
     def answer(self, flags: str = "") -> Outcome:
         """Pass the SDP answer in the current message to the node that has the offer.
 
         When that node is disabled or down, or keeps enough workers waiting in vain, nothing is sent and the SDP stays
-        as it is.
+        as it is. To be called for replies without SDP too: a 2xx makes a dialog.
         """
-        call_id = str(KSR.pv.get("$ci"))
-        before = self.state.binding(call_id)
-        set_id = before if before is not None else route.named_set()
-        if set_id is None:
-            return Outcome(503, "no node has the offer")
-        reply, node = self._sending.to_bound(KSR.rtpengine.rtpengine_answer, set_id, flags, WITH_CALLS)  # noqa: TID251
-        if node is None or reply is WITHDRAWN:
-            return Outcome(503, "the node that has the offer is out of service")
-        if reply is not DONE:
-            self._sending.conclude(node, reply, "answer")
-            return Outcome(503, f"{node.name} did not take the answer")
-        if before is None:
-            self.state.bind(call_id, node.set_id, before)
-        return Outcome(node=node)
+        if KSR.siputils.is_reply() < 0:
+            return self._answers.in_request(str(KSR.pv.get("$ci")), flags)
+        kept = transaction.read()
+        code = int(KSR.pv.get("$rs") or 0)
+        if code >= 300:
+            return NOTHING_DUE
+        if KSR.sdpops.sdp_content() < 0:
+            return self.note_dialog(code)
+        return self._answers.in_reply(flags, kept.of_branch or kept.number if kept else "", code)
 
-    # --- delete ------------------------------------------------------------------------------------------------------
+    def note_dialog(self, code: int) -> Outcome:
+        """A reply without SDP: a 2xx makes a dialog all the same, whose answer was in a reliable 1xx (RFC 3262)."""
+        kept = transaction.read()
+        if kept is not None and kept.what not in (transaction.OTHER, transaction.NEW) and 200 <= code < 300:
+            self._answers.note_dialog(kept.of_branch or kept.number)
+        return NOTHING_DUE
 
     def delete(self, flags: str = "") -> Outcome:
-        """End the call's media, never at the cost of the call's end.
+        """End what the current message ends, never at the cost of the call's end.
 
-        A delete for a node that is down, disabled or slow is put off: the timer sends it when the node answers. The
-        outcome names the node only when it has done it.
+        A BYE ends its dialog, an INVITE in a failure route what was offered for it, in a reply or branch-failure route
+        what its branch has of its own. A CANCEL ends nothing: the INVITE's final reply decides (RFC 3261, section 9.2).
+        A delete for a node that is down, disabled or slow is put off: the timer sends it when the node answers.
         """
-        call_id = str(KSR.pv.get("$ci"))
-        before = self.state.unbind(call_id)
-        set_id = before if before is not None else route.named_set()
-        if set_id is None:
+        if KSR.pv.get("$rm") == "CANCEL":
             return NOTHING_DUE
-        reply, node = self._sending.to_bound(KSR.rtpengine.rtpengine_delete, set_id, flags, WITH_DELETES)  # noqa: TID251
+        if KSR.siputils.is_reply() < 0 and KSR.siputils.has_totag() > 0:
+            return self._ends.dialog(str(KSR.pv.get("$ci")), flags)
+        kept = transaction.read()
+        if kept is None:
+            return NOTHING_DUE
+        if KSR.tmx.t_is_failure_route() > 0 or KSR.tmx.t_is_request_route() > 0:
+            return self._end_invite(flags, kept)
+        return self._ends.invite(flags, kept.of_branch) if kept.of_branch else NOTHING_DUE
+
+    def _end_invite(self, flags: str, kept: transaction.Kept) -> Outcome:
+        if kept.what == transaction.BRANCHES:
+            return self._ends.branches(flags, kept.number)
+        return self._ends.invite(flags, kept.number)
+
+    # --- other commands of the module --------------------------------------------------------------------------------
+
+    def command(self, name: str, flags: str = "") -> Outcome:
+        """Any other function of KSR.rtpengine that takes flags or nothing, on the node of the current call.
+
+        The same rules hold as for an offer: nothing is sent to a node that is disabled, down or gone. 481 when the
+        call has no media here, 503 when its node cannot be asked or has not done it.
+        """
+        session = self._session()
+        if session is None:
+            return Outcome(481, "this call has no media here")
+        function = getattr(KSR.rtpengine, name, None)
+        if function is None:
+            return Outcome(501, f"this Kamailio's rtpengine module has no {name} for scripts")
+
+        def with_flags(flags: str) -> int:
+            done: int = function(flags)
+            return done
+
+        def without_flags(flags: str) -> int:
+            done: int = function()
+            return done
+
+        takes_none = name in _WITHOUT_FLAGS
+        if takes_none and flags:
+            return Outcome(501, f"the module's {name} takes no flags from a script")
+        if takes_none and session.id != session.call_id:
+            return Outcome(501, f"the module's {name} knows a call by its Call-ID only, and this one has more sessions")
+        send = without_flags if takes_none else with_flags
+        reply, node = self._sending.to_bound(send, session.binding.set_id, session.flags(flags), WITH_CALLS)
         if reply is DONE:
             return Outcome(node=node)
         if node is not None:
-            self._sending.conclude(node, reply, "delete")
-            if reply is not REFUSED:
-                self.state.defer_delete(node, call_id, str(KSR.pv.get("$ft") or ""))
-        return NOTHING_DUE
+            self._sending.conclude(node, reply, name)
+        return Outcome(503, f"{node.name if node else 'its node'} did not do {name}")
 
-    # --- which node --------------------------------------------------------------------------------------------------
-
-    def reserve(self, pool: str) -> Outcome:
-        """Bind a call whose offer comes later, so that its Record-Route can name the node."""
+    def _session(self) -> Session | None:
+        """The session that the current message is about."""
         call_id = str(KSR.pv.get("$ci"))
-        view = self.state.view()
-        before = self.state.binding(call_id)
-        node = _serving(view, before if before is not None else route.named_set()) or view.choose(pool, call_id)
-        if node is None:
-            return Outcome(503, f"no media node for this call: {view.why_none(pool)}")
-        self.state.bind(call_id, node.set_id, before)
-        if KSR.siputils.has_totag() < 0:
-            route.name_node(node)
-        return Outcome(node=node)
+        if KSR.siputils.has_totag() > 0 and KSR.siputils.is_request() > 0:
+            return self._sessions.of_request(call_id)
+        kept = transaction.read()
+        return self._sessions.of_invite(call_id, kept.of_branch or kept.number if kept else "")
+
+    def query(self, flags: str = "") -> Outcome:
+        """rtpengine_query(): what the node says of the call, in the module's own variables."""
+        return self.command("rtpengine_query", flags)
+
+    def start_recording(self, flags: str = "") -> Outcome:
+        """start_recording(): it takes no flags from a script."""
+        return self.command("start_recording", flags)
+
+    def stop_recording(self, flags: str = "") -> Outcome:
+        """stop_recording(): it takes no flags from a script."""
+        return self.command("stop_recording", flags)
+
+    def start_forwarding(self, flags: str = "") -> Outcome:
+        """start_forwarding(): from Kamailio 6.1 on."""
+        return self.command("start_forwarding", flags)
+
+    def stop_forwarding(self, flags: str = "") -> Outcome:
+        """stop_forwarding(): from Kamailio 6.1 on."""
+        return self.command("stop_forwarding", flags)
+
+    def play_media(self, flags: str) -> Outcome:
+        """play_media(): `file=...` or as the module's documentation says."""
+        return self.command("play_media", flags)
+
+    def stop_media(self, flags: str = "") -> Outcome:
+        """stop_media()."""
+        return self.command("stop_media", flags)
+
+    def block_media(self, flags: str = "") -> Outcome:
+        """block_media()."""
+        return self.command("block_media", flags)
+
+    def unblock_media(self, flags: str = "") -> Outcome:
+        """unblock_media()."""
+        return self.command("unblock_media", flags)
+
+    def silence_media(self, flags: str = "") -> Outcome:
+        """silence_media()."""
+        return self.command("silence_media", flags)
+
+    def unsilence_media(self, flags: str = "") -> Outcome:
+        """unsilence_media()."""
+        return self.command("unsilence_media", flags)
+
+    def block_dtmf(self, flags: str = "") -> Outcome:
+        """block_dtmf()."""
+        return self.command("block_dtmf", flags)
+
+    def unblock_dtmf(self, flags: str = "") -> Outcome:
+        """unblock_dtmf()."""
+        return self.command("unblock_dtmf", flags)
 
 
-def _serving(view: View, set_id: int | None) -> Node | None:
-    """The node of a set, if nodes.yaml still has it and it serves its calls."""
-    found = view.by_set.get(set_id) if set_id is not None else None
-    return found[0] if found is not None and found[1].serves else None
+_WITHOUT_FLAGS = ("start_recording", "stop_recording")
+"""Functions of the module that take no flags, and so no call-id of a numbered session."""

@@ -58,10 +58,15 @@ class Sending:
                 elif in_flight > patience.workers and patience.has_ended(state, chosen_from, node, standing):
                     reply = BUSY
                 else:
-                    reply = self._send(command, node, flags, standing)
+                    began = time.monotonic()
+                    reply = self._sender.send(command, node, flags)
+                    took = time.monotonic() - began
+                    if reply is not DONE or took > _LATE:
+                        reply = self._finish(command, node, flags, standing, reply, took)
             return reply
         finally:
-            state.end_command(answered=reply is DONE or reply is REFUSED)
+            # To those that wait for the node too it matters that it answers.
+            state.end_command(answered=in_flight > 1 and (reply is DONE or reply is REFUSED))
 
     def to_bound(self, command: Command, set_id: int, flags: str, patience: Patience) -> tuple[Reply, Node | None]:
         """Send the command of a call to the node of the set that it is on.
@@ -81,18 +86,23 @@ class Sending:
                     if in_flight > patience.workers and patience.has_ended(state, view, node, standing):
                         reply = BUSY
                     else:
-                        reply = self._send(command, node, flags, standing)
+                        began = time.monotonic()
+                        reply = self._sender.send(command, node, flags)
+                        took = time.monotonic() - began
+                        if reply is not DONE or took > _LATE:
+                            reply = self._finish(command, node, flags, standing, reply, took)
             return reply, node
         finally:
-            state.end_command(answered=reply is DONE or reply is REFUSED)
+            # To those that wait for the node too it matters that it answers.
+            state.end_command(answered=in_flight > 1 and (reply is DONE or reply is REFUSED))
 
-    def _send(self, command: Command, node: Node, flags: str, standing: Standing) -> Reply:
-        """Send it now. A node that answers late gets new calls only when no other can take them, until it is quick."""
-        began = time.monotonic()
-        reply = self._sender.send(command, node, flags)
-        if reply is not DONE and (reply is LOST or reply is LOCAL):
+    def _finish(self, command: Command, node: Node, flags: str, standing: Standing, reply: Reply, took: float) -> Reply:
+        """What follows a command that was not done, or took so many seconds.
+
+        A node that answers late gets new calls only when no other can take them, until it is quick again.
+        """
+        if reply is LOST or reply is LOCAL:
             reply = self._send_again(command, node, flags)
-        took = time.monotonic() - began
         if took > _LATE and (reply is DONE or reply is REFUSED) and not standing.slow:
             KSR.warn(f"kemi_rtp: {node.name} ({node.url}) is slow: answered after {took * 1000:.0f} ms\n")
             self._state.put_slow(node, round(took * 1000))

@@ -1,6 +1,7 @@
 """A site on the stub: nodes.yaml, a state directory, Kamailio with the project's own parameters, and the routes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ from kemi_rtp.model.nodes import Node
 from kemi_rtp.remote.rpc import NotReachable, Rpc, RpcError
 from kemi_rtp.routes import Routes
 from kemi_rtp.shm.state.worker import WorkerState
-from kemi_rtp.timer.ng import PING, Address
+from kemi_rtp.timer.ng import PING, STATISTICS, Address
 from KSR.mock.engine.worker import fork
-from KSR.testing import Daemon, Ksr, Routed, RpcFault, SentMessage, SipMessage, Worker
+from KSR.testing import Daemon, Ksr, NgCommand, Routed, RpcFault, SentMessage, SipMessage, Worker
 
 THREE = {"default": [{"name": f"rtp{number}", "url": f"udp:192.0.2.{number}:2223"} for number in (1, 2, 3)]}
 
@@ -25,6 +26,11 @@ ANOTHER = 77
 """The id of a process that runs, and that no test needs."""
 
 CONFIG = Path(__file__).resolve().parents[2] / "kamailio.cfg.d" / "kamailio.cfg"
+
+
+def is_of(command: NgCommand, call_id: str) -> bool:
+    """Whether a command is for a call: for one of its sessions, which may have a number."""
+    return command.call_id.partition("#")[0] == call_id
 
 
 class Script:
@@ -76,7 +82,7 @@ class Site:
             self.ksr.clock.advance(seconds)
             supervisor = self.routes(self.timer).supervisor
             supervisor.duties.due.clear()  # every duty at every tick: time.monotonic() is not the stub's clock
-            supervisor.prober.due = 0
+            supervisor.prober.due = supervisor.counts.due = 0
             self.timer.run("ksr_timer_event", "kemi_rtp")  # sends the pings
             self.timer.run("ksr_timer_event", "kemi_rtp")  # gathers the answers
 
@@ -107,7 +113,7 @@ class Site:
     def serving(self, call_id: str) -> list[str]:
         """Names of the nodes that got an offer for a call, in the order of the nodes."""
         nodes = self.state(self.ksr.workers[0]).config().nodes
-        return [n.name for n in nodes if any(c.call_id == call_id for c in self.daemon(n.name).commands("offer"))]
+        return [n.name for n in nodes if any(is_of(c, call_id) for c in self.daemon(n.name).commands("offer"))]
 
     def call(self, worker: Worker, call_id: str, **parts: Any) -> tuple[SipMessage, Routed]:
         """Send an INVITE into a worker."""
@@ -184,28 +190,45 @@ class FakeClient:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.out: dict[str, str] = {}
+        self.sent: dict[str, bytes] = {}
         self.took: dict[str, float] = {}
 
     def __deepcopy__(self, memo: object) -> "FakeClient":
         return FakeClient(self.site)
 
-    def resolve(self, addresses: Iterable[Address]) -> None:
+    def resolve(self, addresses: Iterable[Address], lost: Container[Address] = ()) -> set[Address]:
         list(addresses)
+        return set()
 
     def send(self, name: str, address: Address, command: bytes) -> str:
         url = f"udp:{address[0]}:{address[1]}"
         self.out[name] = url
+        self.sent[name] = command
         if command == PING:
             self.site.pings.append(url)
-        else:
+        elif command != STATISTICS:
             self.site.deletes.append((url, command))
+            if self.site.ksr.rtpengine.daemon(url).answers:
+                self.site.ksr.rtpengine.daemon(url).calls.pop(_call_id(command), None)
         return ""
 
     def collect(self, timeout: float = 0.0) -> dict[str, bytes]:
         answered = {name for name, url in self.out.items() if self.site.ksr.rtpengine.daemon(url).answers}
         self.out = {name: url for name, url in self.out.items() if name not in answered}
-        return dict.fromkeys(answered, b"d6:result4:ponge")
+        return {name: self.reply(name) for name in answered}
+
+    def reply(self, name: str) -> bytes:
+        if self.sent[name] != STATISTICS:
+            return b"d6:result4:ponge"
+        sessions = len(self.site.ksr.rtpengine.daemon(name).calls)
+        return b"d6:result2:ok10:statisticsd17:currentstatisticsd11:sessionsowni%deeee" % sessions
 
     def overdue(self, age: float) -> set[str]:
         late, self.out = set(self.out), {}
         return late
+
+
+def _call_id(delete: bytes) -> str:
+    found = re.search(rb"7:call-id(\d+):", delete)
+    assert found, delete
+    return delete[found.end() : found.end() + int(found[1])].decode()

@@ -20,7 +20,7 @@ from kemi_rtp.shm.state.process import get, touch
 
 def publish(config: Config, entries: Iterable[Entry]) -> None:
     """Put nodes.yaml and what the registry holds in force together."""
-    counters = [layout.calls_key(node.set_id) for node in config.nodes]
+    counters = [layout.bound_key(node.set_id) for node in config.nodes if node.max_calls]
     for key in (layout.PLACES, layout.DELETES_WAITING, layout.DELETES_DROPPED, *counters):
         if get(key) is None:  # sht_inc counts in keys that exist only
             KSR.htable.sht_seti(STATE, key, 0)

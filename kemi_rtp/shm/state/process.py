@@ -12,7 +12,7 @@ from kemi_rtp.model.times import utc_now
 from kemi_rtp.model.view import View
 from kemi_rtp.shm import layout
 from kemi_rtp.shm.layout import GENERATION, STATE
-from kemi_rtp.shm.standings import build, is_stale, standing_of
+from kemi_rtp.shm.standings import build, calls_of, is_stale, standing_of
 
 
 def is_filled() -> bool:
@@ -59,10 +59,9 @@ class ProcessState:
         """The nodes and settings in force; no nodes before the start has published any."""
         return layout.decode_config(get(layout.CONFIG))
 
-    def calls(self, node: Node) -> int:
-        """Calls on a node: counted as they are bound, and set right by the timer when bindings expire."""
-        count = get(layout.calls_key(node.set_id))
-        return count if isinstance(count, int) else 0
+    def calls(self, node: Node) -> int | None:
+        """Calls on a node; None while that is not known."""
+        return calls_of(get, node)
 
     # --- what this process has found out about a node -----------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Shared memory as the timer's process uses it: health, the module's marks and rows, corrections, deferred deletes.
+"""Shared memory as the timer's process uses it: health, the module's marks and rows, counts, deferred deletes.
 
 Nothing here can write an admin state: see decisions.py.
 """
@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import KSR
+from kemi_rtp.model.binding import ENDED, set_of
 from kemi_rtp.model.nodes import Node
 from kemi_rtp.module.rows import Row
 from kemi_rtp.shm import layout
-from kemi_rtp.shm.layout import STATE, calls_key
+from kemi_rtp.shm.layout import STATE
 from kemi_rtp.shm.state.process import ProcessState, get, touch
 
 _MARKS = {"set": True, "clear": False}
@@ -77,22 +78,43 @@ class TimerState(ProcessState):
         """Answer it."""
         KSR.htable.sht_sets(STATE, layout.RELOAD_REPLY, json.dumps(reply))
 
-    # --- bindings ----------------------------------------------------------------------------------------------------
+    # --- calls -------------------------------------------------------------------------------------------------------
 
-    def correct_calls(self) -> None:
-        """Count the bindings of every node anew; walks the whole table."""
-        counts: dict[int, int] = {}
-        for _, set_id in _walk(layout.CALLS):
-            if isinstance(set_id, int):
-                counts[set_id] = counts.get(set_id, 0) + 1
-        for node, _ in self.view():
-            if self.calls(node) != counts.get(node.set_id, 0):
-                KSR.htable.sht_seti(STATE, calls_key(node.set_id), counts.get(node.set_id, 0))
+    def bound(self, node: Node) -> int:
+        """How many more calls SIP workers have bound to a node with `max_calls` than have ended, since it was asked."""
+        bound = get(layout.bound_key(node.set_id)) if node.max_calls else 0
+        return bound if isinstance(bound, int) else 0
+
+    def put_calls(self, node: Node, calls: int, known: int) -> None:
+        """Publish how many sessions a node says that it has, and whether it is full.
+
+        `known` are those that were bound() when it was asked: it has counted them.
+        """
+        if node.max_calls:
+            since = self.bound(node) - known
+            KSR.htable.sht_seti(STATE, layout.bound_key(node.set_id), since)
+            has = calls + since
+            full = f"{has} of {node.max_calls} calls" if has >= node.max_calls else ""
+            if (get(layout.full_key(node.url)) or "") != full:
+                KSR.htable.sht_sets(STATE, layout.full_key(node.url), full)
+                touch()
+        if get(layout.calls_key(node.set_id)) != calls:
+            KSR.htable.sht_seti(STATE, layout.calls_key(node.set_id), calls)
+
+    def forget_calls(self, node: Node) -> None:
+        """What a node said of its calls is not known to hold any more."""
+        if get(layout.calls_key(node.set_id)) is not None:
+            KSR.htable.sht_rm(STATE, layout.calls_key(node.set_id))
+
+    def bound_sets(self) -> set[int]:
+        """The set ids of all nodes that calls are bound to, or deletes wait for; walks the whole tables."""
+        bound = {set_id for _, value in _walk(layout.CALLS) if (set_id := set_of(value)) is not None}
+        return bound | {int(key.partition(":")[0]) for key, _ in _walk(layout.DELETES)}
 
     # --- deletes that SIP workers have put off -----------------------------------------------------------------------
 
     def deferred_deletes(self) -> Iterator[tuple[str, list[Any]]]:
-        """Key and content of each delete that waits: URL of the node, Call-ID, from-tag, time."""
+        """Key and content of each delete that waits: URL of the node, call-id there, time."""
         waiting = get(layout.DELETES_WAITING)
         if waiting:
             items = _walk(layout.DELETES)
@@ -102,9 +124,12 @@ class TimerState(ProcessState):
                 yield key, json.loads(str(value))
 
     def drop_delete(self, key: str, *, sent: bool) -> None:
-        """Forget a delete that was sent, or that waited too long."""
+        """Forget a delete that was sent, or that waited too long; the call is forgotten with it."""
         KSR.htable.sht_rm(layout.DELETES, key)
         KSR.htable.sht_dec(STATE, layout.DELETES_WAITING)
+        call_id = key.partition(":")[2]
+        if KSR.htable.sht_get(layout.CALLS, call_id) == ENDED:
+            KSR.htable.sht_rm(layout.CALLS, call_id)
         if not sent:
             KSR.htable.sht_inc(STATE, layout.DELETES_DROPPED)
 

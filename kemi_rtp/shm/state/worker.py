@@ -10,10 +10,11 @@ import KSR
 from kemi_rtp.model.nodes import Node
 from kemi_rtp.model.standing import Health
 from kemi_rtp.shm import layout, places
-from kemi_rtp.shm.layout import CALLS, STATE, calls_key
+from kemi_rtp.shm.layout import CALLS, STATE, bound_key
 from kemi_rtp.shm.state.process import ProcessState, get, touch
 
 _WRAP = 0x7FFFFFFF
+_BINDING = f"$sht({CALLS}=>$ci)"
 
 MAX_DELETES = 10_000
 """Deletes that may wait for their nodes at a time."""
@@ -28,29 +29,57 @@ class WorkerState(ProcessState):
 
     # --- bindings ----------------------------------------------------------------------------------------------------
 
-    def bind(self, call_id: str, set_id: int, before: int | None) -> None:
-        """Note that a call's media is on the node of a set; the note expires some hours after its last renewal.
+    def bind(self, key: str, set_id: int) -> None:
+        """Note on which node a call is that nobody has answered; the note expires some hours after its renewal."""
+        KSR.htable.sht_seti(CALLS, key, set_id)
 
-        `before` is the call's binding so far.
-        """
-        KSR.htable.sht_seti(CALLS, call_id, set_id)
-        if before != set_id:
-            KSR.htable.sht_inc(STATE, calls_key(set_id))
-            if before is not None:
-                KSR.htable.sht_dec(STATE, calls_key(before))
+    def bind_text(self, key: str, text: str) -> None:
+        """Note what else model/binding.py says of a call."""
+        KSR.htable.sht_sets(CALLS, key, text)
 
-    def binding(self, call_id: str) -> int | None:
-        """The set id of the node that a call's media is on, if known."""
-        set_id = KSR.htable.sht_get(CALLS, call_id)
-        return set_id if isinstance(set_id, int) else None
+    def binding(self, key: str) -> str | int | None:
+        """What is noted of a call or of one of its numbered sessions."""
+        return KSR.htable.sht_get(CALLS, key)
 
-    def unbind(self, call_id: str) -> int | None:
-        """Forget the binding of a call; returns it."""
-        before = self.binding(call_id)
-        if before is not None:
-            KSR.htable.sht_rm(CALLS, call_id)
-            KSR.htable.sht_dec(STATE, calls_key(before))
-        return before
+    def is_unbound(self) -> bool:
+        """Whether nothing is noted of the current message's call; in one step, which is all that an ACK needs."""
+        return bool(KSR.pv.is_null(_BINDING))
+
+    def unbind(self, key: str) -> None:
+        """Forget it."""
+        KSR.htable.sht_rm(CALLS, key)
+
+    # --- how full a node is ------------------------------------------------------------------------------------------
+
+    def _has(self, node: Node) -> int:
+        """Calls on a node with `max_calls`; those that were bound here where it has said nothing yet."""
+        calls = self.calls(node)
+        if calls is None:
+            bound = get(bound_key(node.set_id))
+            calls = bound if isinstance(bound, int) else 0
+        return calls
+
+    def find_full(self, node: Node) -> bool:
+        """Whether a node with `max_calls` has that many; says so to all when it is found out here."""
+        calls = self._has(node)
+        if calls < node.max_calls:
+            return False
+        KSR.htable.sht_sets(STATE, layout.full_key(node.url), f"{calls} of {node.max_calls} calls")
+        touch()
+        return True
+
+    def count_bound(self, node: Node) -> None:
+        """One call more on a node with `max_calls`; says so to all when that makes it full."""
+        KSR.htable.sht_inc(STATE, bound_key(node.set_id))
+        self.find_full(node)
+
+    def count_ended(self, node: Node) -> None:
+        """One call less; a node that was full takes one again."""
+        if self._has(node) > 0:  # else the node has lost it, and said so
+            KSR.htable.sht_dec(STATE, bound_key(node.set_id))
+        if get(layout.full_key(node.url)):
+            KSR.htable.sht_sets(STATE, layout.full_key(node.url), "")
+            touch()
 
     # --- commands in flight ------------------------------------------------------------------------------------------
 
@@ -68,12 +97,11 @@ class WorkerState(ProcessState):
         return sets[: places.taken[0]].tolist().count(set_id)
 
     def end_command(self, *, answered: bool) -> None:
-        """This process's command is in flight no longer; the node has `answered` it."""
+        """This process's command is in flight no longer; `answered`: so that those that wait for the node know it."""
         sets, place = places.sets, self._place
-        set_id = sets[place]
+        if answered:
+            KSR.htable.sht_seti(STATE, layout.answered_key(sets[place]), _milliseconds())
         sets[place] = 0
-        if answered and set_id in sets[: places.taken[0]].tolist():  # it matters to those that still wait
-            KSR.htable.sht_seti(STATE, layout.answered_key(set_id), _milliseconds())
 
     def _take_place(self) -> int:
         pid = getpid()  # $pp is the main process's in all of them once that one has asked for it
@@ -108,14 +136,14 @@ class WorkerState(ProcessState):
 
     # --- deletes that are put off ------------------------------------------------------------------------------------
 
-    def defer_delete(self, node: Node, call_id: str, from_tag: str) -> None:
-        """Leave a delete to the timer; when too many wait already, drop and count it."""
+    def defer_delete(self, node: Node, call_id: str) -> None:
+        """Leave the delete of a session to the timer; when too many wait already, drop and count it."""
         if KSR.htable.sht_inc(STATE, layout.DELETES_WAITING) > MAX_DELETES:
             KSR.htable.sht_dec(STATE, layout.DELETES_WAITING)
             KSR.htable.sht_inc(STATE, layout.DELETES_DROPPED)
             return
-        value = json.dumps([node.url, call_id, from_tag, int(time.time())])
-        KSR.htable.sht_sets(layout.DELETES, f"{node.set_id}:{call_id}", value)
+        value = json.dumps([node.url, call_id, int(time.time())])
+        KSR.htable.sht_sets(layout.DELETES, layout.delete_key(node.set_id, call_id), value)
 
 
 def _milliseconds() -> int:

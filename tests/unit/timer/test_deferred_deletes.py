@@ -8,9 +8,10 @@ import KSR
 from kemi_rtp.shm import layout
 from kemi_rtp.shm.state.process import get
 from kemi_rtp.shm.state.worker import MAX_DELETES
+from kemi_rtp.timer.deferred_deletes import BATCH
 from KSR.testing import State
 from tests.unit.calls import bye, established
-from tests.unit.site import Site
+from tests.unit.site import THREE, Site
 
 
 def test_a_delete_for_a_node_that_is_down_waits_until_it_is_back(site: Site) -> None:
@@ -69,10 +70,39 @@ def test_a_delete_that_waited_too_long_is_dropped_and_counted(site: Site, mocker
     assert (get(layout.DELETES_WAITING), get(layout.DELETES_DROPPED)) == (0, 1)
 
 
+def test_the_deletes_of_a_node_that_is_away_do_not_keep_those_of_others_waiting(site: Site) -> None:
+    state = site.state(site.start())
+    site.tick()
+    site.disable("rtp1")
+    for number in range(BATCH + 1):
+        state.defer_delete(site.node("rtp1"), f"a{number}")
+    state.defer_delete(site.node("rtp2"), "b")
+    site.tick(2)
+    assert [url for url, _ in site.deletes] == [site.node("rtp2").url]
+
+
+def test_a_node_that_has_left_gets_its_deletes_before_it_is_forgotten(site: Site, mocker: MockerFixture) -> None:
+    worker = site.start()
+    site.tick()
+    invite, routed, name = established(site, worker)
+    url = site.node(name).url
+    site.daemon(name).state = State.DEAD
+    site.tick(4)
+    bye(site, worker, invite, routed)
+    site.write_nodes({"default": [node for node in THREE["default"] if node["name"] != name]})
+    mocker.patch("kemi_rtp.timer.nodes_file.LINGER", 0)
+    site.tick(3)
+    site.ksr.rtpengine.daemon(url).state = State.ALIVE
+    site.tick(4)
+    assert [where for where, _ in site.deletes] == [url]
+    site.tick(2)
+    assert name not in [node.name for node in site.state(worker).config().nodes]
+
+
 def test_deletes_that_wait_are_bounded(site: Site) -> None:
     worker = site.start()
     state = site.state(worker)
     KSR.htable.sht_seti(layout.STATE, layout.DELETES_WAITING, MAX_DELETES)
-    state.defer_delete(site.node("rtp1"), "c1", "tag")
+    state.defer_delete(site.node("rtp1"), "c1")
     assert (get(layout.DELETES_WAITING), get(layout.DELETES_DROPPED)) == (MAX_DELETES, 1)
     assert KSR.htable.sht_get(layout.DELETES, f"{site.node('rtp1').set_id}:c1") is None

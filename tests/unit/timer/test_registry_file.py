@@ -65,9 +65,9 @@ def test_nothing_but_people_makes_a_node_more_enabled(site: Site) -> None:
         execute(site.ksr.main, method, parameters)
         site.tick(2)
         assert admin(site)["rtp2"] == "disabled"
-        _, routed = site.call(site.ksr.workers[0], f"after {method}")
+        _, routed = site.call(site.ksr.workers[0], f"after-{method}")
         assert len(routed.relayed) == 1
-        assert site.serving(f"after {method}") != ["rtp2"]
+        assert site.serving(f"after-{method}") != ["rtp2"]
     assert site.registry.load().entries["rtp2"].state is AdminState.DISABLED
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime
 
 from pytest_mock import MockerFixture
 
@@ -23,14 +24,32 @@ def test_health_counts_as_unknown_when_the_supervisor_has_stopped(site: Site, mo
     assert all(not standing(site, name)[0] for name in NAMES)
     later = time.time() + STALE_AFTER + 5
     mocker.patch("kemi_rtp.shm.state.process.time.time", return_value=later)
-    mocker.patch(
-        "kemi_rtp.shm.state.process.utc_now",
-        return_value=__import__("datetime").datetime.fromtimestamp(later).astimezone(),
-    )
+    mocker.patch("kemi_rtp.shm.state.process.utc_now", return_value=datetime.fromtimestamp(later, UTC))
     assert all(standing(site, name) == (True, "") for name in NAMES)
     assert sum("the supervisor does not run" in line for line in site.ksr.log_at("err")) == 1
     mocker.stopall()
     assert all(not standing(site, name)[0] for name in NAMES)
+
+
+def test_nothing_but_people_keeps_a_node_out_when_the_supervisor_has_stopped(site: Site, mocker: MockerFixture) -> None:
+    state = site.state(site.start())
+    site.tick()
+    state.cool_down(site.node("rtp1"), "full")
+    state.put_slow(site.node("rtp2"), 90)
+    site.disable("rtp3")
+    later = time.time() + STALE_AFTER + 5
+    mocker.patch("kemi_rtp.shm.state.process.time.time", return_value=later)
+    mocker.patch("kemi_rtp.shm.state.process.utc_now", return_value=datetime.fromtimestamp(later, UTC))
+    assert [standing(site, name)[0] for name in NAMES] == [True, True, False]
+
+
+def test_a_supervisor_that_never_begins_has_stopped(site: Site, mocker: MockerFixture) -> None:
+    state = site.state(site.start())
+    state.mark_down(site.node("rtp1"), "test")
+    later = time.time() + STALE_AFTER + 5
+    mocker.patch("kemi_rtp.shm.state.process.time.time", return_value=later)
+    mocker.patch("kemi_rtp.shm.state.process.utc_now", return_value=datetime.fromtimestamp(later, UTC))
+    assert standing(site, "rtp1")[0]
 
 
 def test_a_change_of_many_nodes_is_told_in_one_call(site: Site, mocker: MockerFixture) -> None:
@@ -67,6 +86,6 @@ def test_an_alert_that_fails_stops_nothing(site: Site, mocker: MockerFixture) ->
 
 def test_what_is_published_of_deletes_is_json(site: Site) -> None:
     worker = site.start()
-    site.state(worker).defer_delete(site.node("rtp1"), 'a"b', "tag")
+    site.state(worker).defer_delete(site.node("rtp1"), 'a"b')
     ((_, value),) = TimerState().deferred_deletes()
     assert json.loads(json.dumps(value))[1] == 'a"b'

@@ -1,11 +1,13 @@
 """Which node gets which command."""
 
+import time
 from collections.abc import Callable
 
 import pytest
 from pytest_mock import MockerFixture
 
 import KSR
+from kemi_rtp.model.binding import ENDED
 from kemi_rtp.shm import places
 from kemi_rtp.shm.state.worker import WorkerState
 from kemi_rtp.worker.due import Due
@@ -222,6 +224,8 @@ def test_after_a_restart_the_route_names_the_node(site: Site) -> None:
         site.state(worker).unbind(f"c{number}")
         worker.request(site.ksr.in_dialog("BYE", invite, routed.request, cseq=9))
         assert commands(site, name, "delete")
+        site.tick(2)  # who was the caller is not known any more: the timer's delete is of all parties
+        assert site.deletes[-1][0] == site.node(name).url
 
 
 def test_a_route_parameter_counts_in_a_dialog_only(site: Site) -> None:
@@ -267,12 +271,18 @@ def test_an_answer_for_a_disabled_node_is_not_sent_and_its_sdp_stays(site: Site)
     assert any("call c1 goes on without relayed media" in line for line in site.ksr.log_at("warn"))
 
 
-def test_the_end_of_a_call_on_a_disabled_node_sends_nothing_and_forgets_the_call(site: Site) -> None:
+def test_the_end_of_a_call_on_a_disabled_node_sends_nothing_and_is_remembered_until_its_delete_is_over(
+    site: Site, mocker: MockerFixture
+) -> None:
+    """Another call of this Call-ID must not take the session for its own: the delete would end it."""
     worker = site.start()
     invite, routed, name = established(site, worker)
     site.disable(name)
     assert worker.request(site.ksr.in_dialog("BYE", invite, routed.request)).request.method == "BYE"
     assert commands(site, name) == ["offer", "answer"]
+    assert site.state(worker).binding("c1") == ENDED
+    mocker.patch("kemi_rtp.timer.deferred_deletes.time.time", return_value=time.time() + 3600)
+    site.tick()
     assert site.state(worker).binding("c1") is None
 
 
