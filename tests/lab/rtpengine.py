@@ -80,7 +80,9 @@ class _Received:
                     break  # it is being written
                 if packet := parse_packet(line.decode(errors="replace").rstrip("\r\n")):
                     if packet.call_id:
-                        self._of_call.setdefault(packet.call_id, []).append(len(self._packets))
+                        # A session with a number is one of its call's: see kemi_rtp/model/binding.py.
+                        of = packet.call_id.partition("#")[0]
+                        self._of_call.setdefault(of, []).append(len(self._packets))
                     self._offsets.append(self._read_to)
                     self._packets.append(packet)
                 self._read_to += len(line)

@@ -43,7 +43,7 @@ def remove(world: World) -> None:
     world.command("reload")
     since = world.mark()
     wait_until(lambda: world.counts(since)["rtp5"]["offer"] >= 50, "others take calls")
-    assert world.counts(since)["rtp4"].keys() <= {"ping"}
+    assert world.counts(since)["rtp4"].keys() <= {"ping", "statistics"}
 
 
 def reweigh(world: World) -> None:
