@@ -30,7 +30,7 @@ from tests.lab.people import DISABLED, DRAINING, ENABLED, Decision, Decisions, P
 from tests.unit.sabotage import Killed
 from tests.unit.site import StubRpc
 
-from .walk import URLS, Packet, WalkSite, walk_site
+from .walk import URLS, Packet, WalkSite, call_of, walk_site
 
 STEPS = 50  # in one walk
 SHRINK = os.environ.get("KEMI_RTP_WALK_SHRINK") != "0"
@@ -71,6 +71,7 @@ class Phone:
     answered: bool = False
     bound: bool = True
     cseq: int = 1
+    left: frozenset[str] = frozenset()  # where its media was before: deleted there when that node answers
 
 
 class LongWalk(RuleBasedStateMachine):
@@ -89,6 +90,7 @@ class LongWalk(RuleBasedStateMachine):
         self.recent: list[list[Place]] = []  # the nodes that were in force, the latest first
         self.phones: list[Phone] = []
         self.ended: dict[str, set[str]] = {}  # calls that are over: where their deletes may go, at once or later
+        self.over: set[str] = set()  # calls that have ended since Kamailio started
         self.made = 0
         self.checked = 0  # packets
         self.site: WalkSite
@@ -104,6 +106,7 @@ class LongWalk(RuleBasedStateMachine):
         self.stack.close()
 
     def start(self) -> None:
+        self.over.clear()
         self.site.start(workers=3)
         self.people.tick()
         self.native.clear()
@@ -332,8 +335,52 @@ class LongWalk(RuleBasedStateMachine):
         if phone:
             self.phones.remove(phone)
             self.worker(worker).request(self.site.ksr.cancel(phone.invite))
+            assert not [packet for packet in self.see_traffic() if packet.call_id == phone.call_id]  # 487 ends it
             self.site.answer(self.worker(worker), phone.relayed, 487, sdp=False)
             self.alone(phone, "delete")
+            self.over.add(phone.call_id)
+
+    @rule(number=numbers, worker=workers)
+    def cancel_too_late(self, number: int, worker: int) -> None:
+        """A CANCEL that crosses the 200: it has no effect (RFC 3261, section 9.2)."""
+        phone = self.phone(number, answered=False)
+        if phone:
+            self.answered(phone, self.worker((worker + 1) % 3))
+            self.worker(worker).request(self.site.ksr.cancel(phone.invite))
+            assert not [p for p in self.see_traffic() if p.call_id == phone.call_id and p.command == "delete"]
+
+    @rule(number=numbers, worker=workers, code=st.sampled_from([302, 407, 486, 503]))
+    def retry(self, number: int, worker: int, code: int) -> None:
+        """A refused INVITE is sent once more with its Call-ID; the delete of the first one may wait for its node."""
+        phone = self.phone(number, answered=False)
+        if not phone:
+            return
+        self.site.answer(self.worker(worker), phone.relayed, code, sdp=False)
+        self.look_again()
+        self.see_traffic()
+        self.phones.remove(phone)
+        invite, routed = self.site.call(self.worker((worker + 1) % 3), phone.call_id, cseq=2)
+        if routed.relayed:
+            again = Phone(phone.call_id, invite, routed.request, _media(routed), _media(routed), cseq=2)
+            again.left = frozenset({phone.url})
+            self.phones.append(again)
+        self.see_traffic()
+
+    @rule(number=numbers, worker=workers)
+    def second_answer(self, number: int, worker: int) -> None:
+        """Another callee of the same INVITE answers too, and hangs up at once; the call goes on."""
+        phone = self.phone(number, answered=True)
+        if not phone or phone.cseq > 1 or phone.left or not phone.bound or not self.serves(phone.url):
+            return
+        answer = self.site.ksr.reply_to(phone.relayed, 200, sdp=True, to_tag="another")
+        self.worker(worker).reply(answer)
+        self.look_again()
+        self.see_traffic()
+        phone.cseq += 1
+        bye = self.site.ksr.in_dialog("BYE", phone.invite, phone.relayed, cseq=phone.cseq, to_tag="another")
+        self.worker((worker + 1) % 3).request(bye)
+        self.see_traffic()
+        self.look_again()
 
     @rule(number=numbers, worker=workers, callee=st.booleans())
     def bye(self, number: int, worker: int, callee: bool) -> None:
@@ -348,9 +395,11 @@ class LongWalk(RuleBasedStateMachine):
 
     def hang_up(self, phone: Phone, worker: int, *, callee: bool = False) -> None:
         self.phones.remove(phone)
-        self.ended[phone.call_id] = {phone.url} if phone.bound else {phone.url, phone.named}
+        self.ended[phone.call_id] = {phone.url, *phone.left} if phone.bound else {phone.url, phone.named, *phone.left}
         self.worker(worker).request(self.within(phone, "BYE", callee=callee))
         self.alone(phone, "delete")
+        if phone.bound:
+            self.over.add(phone.call_id)
         self.look_again()
 
     @rule(number=numbers, worker=workers, callee=st.booleans())
@@ -373,6 +422,7 @@ class LongWalk(RuleBasedStateMachine):
         if not stays and known and phone.url not in enabled:
             assert phone.url not in offers, f"{phone.url} does not serve and was offered a call"
         if routed.relayed:
+            phone.left |= {phone.url, phone.named}
             phone.url = _media(routed)
             phone.bound = True
             self.look_again()
@@ -428,6 +478,20 @@ class LongWalk(RuleBasedStateMachine):
             if node["admin"] != DISABLED and node["url"] not in self.native:
                 assert node["health"] == ("up" if alive else "down"), node
                 assert not alive or self.takes_commands(node["url"]), f"the module does not use {node}"
+
+        self.see_what_is_left()
+
+    def see_what_is_left(self) -> None:
+        """Invariant 7: of a call that is over nothing is left, on no node that answers and may be asked."""
+        if self.site.dropped_deletes():
+            return  # they have waited too long
+        waiting = [url for url in URLS if not self.takes_commands(url) or url in self.out_of_service()]
+        for url in set(URLS) - set(waiting):
+            left = {call_of(id) for id in self.site.daemon_at(url).calls} & self.over
+            assert not left or not self.serves(url), f"left on {url}: {left}"
+        if not waiting:
+            bound = {call_of(key) for key in self.site.ksr.htables["kemi_rtp_calls"].cells} & self.over
+            assert not bound, f"still bound: {bound}"
 
     @rule(number=node_numbers, everything=st.booleans())
     def native_ping(self, number: int, everything: bool) -> None:

@@ -96,6 +96,10 @@ class WalkSite(Site):
         self.ksr.clock.advance(seconds)
         self.collect(ours=False)
 
+    def dropped_deletes(self) -> bool:
+        """Whether a delete that was put off has been given up since Kamailio started."""
+        return bool(self.ksr.htables["kemi_rtp"].cells["deletes_dropped"].value)
+
     def daemon_at(self, url: str) -> Daemon:
         return self.ksr.rtpengine.daemon(url)
 
@@ -115,7 +119,7 @@ class WalkSite(Site):
         self.deletes.clear()
         for url, daemon in self.ksr.rtpengine.daemons.items():
             seen = self._seen.get(url, 0)
-            self.packets += [Packet(url, sent.command, sent.call_id, ours) for sent in daemon.log[seen:]]
+            self.packets += [Packet(url, sent.command, call_of(sent.call_id), ours) for sent in daemon.log[seen:]]
             self._seen[url] = len(daemon.log)
 
     # --- files -------------------------------------------------------------------------------------------------------
@@ -231,4 +235,9 @@ def _stand_ins(module: ModuleType, site: WalkSite, clock: StubTime) -> Iterator[
 def _call_id(delete: bytes) -> str:
     found = re.search(rb"7:call-id(\d+):", delete)
     assert found, delete
-    return delete[found.end() : found.end() + int(found[1])].decode()
+    return call_of(delete[found.end() : found.end() + int(found[1])].decode())
+
+
+def call_of(id: str) -> str:
+    """The SIP Call-ID of a session at a node, which may have a number: see kemi_rtp/model/binding.py."""
+    return id.partition("#")[0]
