@@ -19,6 +19,8 @@ class Kind(StrEnum):
 
     OFFERED = "o"
     """Offered; no 2xx yet."""
+    RESERVED = "r"
+    """The INVITE came without SDP, and nothing was offered yet: its node has nothing of it."""
     DELAYED = "d"
     """The INVITE came without SDP: the offer is in its replies, the answer in the ACK or a PRACK."""
     ANSWERED = "="

@@ -15,7 +15,7 @@ from kemi_rtp.worker import route
 from kemi_rtp.worker.outcome import NOTHING_DUE, Outcome
 from kemi_rtp.worker.patience import WITH_CALLS
 from kemi_rtp.worker.sending import Sending
-from kemi_rtp.worker.sessions import LEANS, Session, Sessions, flags_of, new_number, tag_in
+from kemi_rtp.worker.sessions import LEANS, Session, Sessions, flags_of, in_dialog, new_number, tag_in
 
 _RINGS = 180.0
 """Seconds that a call rings at most: so long after its start a worker looks for those that it has not seen begin."""
@@ -54,11 +54,9 @@ class Answers:
         if session is None or session.binding.to_tag:
             return
         binding = session.binding
-        tag = tag_in("$tt")
-        waits = binding.kind is Kind.DELAYED and tag not in binding.settled
+        waits = binding.kind is Kind.DELAYED and tag_in("$tt") not in binding.settled
         kind = Kind.DELAYED if waits else Kind.ANSWERED
-        dialog = replace(binding, kind=kind, from_tag=tag_in("$ft"), to_tag=tag, settled=())
-        self._sessions.put(replace(session, binding=dialog))
+        self._sessions.put(replace(session, binding=in_dialog(binding, kind)))
 
     def in_other_reply(self, flags: str, number: str) -> Outcome:
         """The SDP in a reply to an UPDATE or PRACK that came with an offer: no dialog begins with it."""
@@ -72,13 +70,10 @@ class Answers:
             return NOTHING_DUE
         outcome = self._to(session, flags)
         if outcome:
-            binding = session.binding
-            if not session.is_bound:
-                binding = replace(binding, kind=Kind.ANSWERED, from_tag=tag_in("$ft"), to_tag=tag_in("$tt"))
-            elif binding.to_tag:
-                binding = replace(binding, kind=Kind.ANSWERED)
+            if session.is_early:
+                binding = replace(session.binding, settled=(*session.binding.settled, tag_in("$tt")))
             else:
-                binding = replace(binding, settled=(*binding.settled, tag_in("$tt")))
+                binding = in_dialog(session.binding, Kind.ANSWERED)
             self._sessions.put(replace(session, binding=binding, is_bound=True))
         return outcome
 
@@ -107,11 +102,9 @@ class Answers:
         tag = tag_in("$tt")
         binding = session.binding
         if not binding.to_tag:
-            outcome = self._to(session, flags)
-            if code >= 200:
-                dialog = replace(binding, kind=Kind.ANSWERED, from_tag=tag_in("$ft"), to_tag=tag)
-                self._sessions.put(replace(session, binding=dialog))
-            return outcome
+            if code >= 200:  # first, as above
+                self._sessions.put(replace(session, binding=in_dialog(binding, Kind.ANSWERED)))
+            return self._to(session, flags)
         if tag in (binding.from_tag, binding.to_tag):
             return self._to(session, flags)  # to a re-INVITE, or once more
         # After a 2xx nothing that another callee still sends may redirect the media.
@@ -124,15 +117,15 @@ class Answers:
         for that direction, by an offer the other way round; what it sends itself goes to the ports that it was offered.
         """
         call_id = first.call_id
-        known = [each for each in self._sessions.all(call_id) if each.binding.to_tag == tag]
-        number = known[0].number if known else f"{first.number or ROOT}{LEANS}{new_number()}"
+        known = self._sessions.of_callee(call_id, tag)
+        number = known.number if known is not None else f"{first.number or ROOT}{LEANS}{new_number()}"
         command = KSR.rtpengine.rtpengine_offer  # noqa: TID251
         marked = flags_of(flags, call_id, number)
         reply, node = self._sending.to_bound(command, first.binding.set_id, marked, WITH_CALLS)
         if reply is not DONE or node is None:
             return self._failure(reply, node)
         self._sessions.put(Session(call_id, number, Binding(Kind.LEANING, node.set_id, first.binding.from_tag, tag)))
-        if node.max_calls and not known:
+        if node.max_calls and known is None:
             self._state.count_bound(node)
         return Outcome(node=node)
 

@@ -116,10 +116,8 @@ class Due(Relay):
         kept = transaction.read()
         if kept is None:
             return NOTHING_DUE
-        if KSR.siputils.has_totag() < 0:
-            return self._end_invite(flags, kept)
-        if kept.what == NEW:
-            return self._end_new(flags, kept)
+        if kept.what == NEW or KSR.siputils.has_totag() < 0:
+            return self._end_begun(flags, kept)
         if KSR.tm.t_check_status("481|408") > 0:
             return self._ends.dialog(str(KSR.pv.get("$ci")), flags)
         if kept.what == WITHOUT_SDP:
@@ -129,16 +127,9 @@ class Due(Relay):
     def not_relayed(self, flags: str = "") -> Outcome:
         """Do what is due for a request that could not be relayed: what was offered for an initial INVITE ends."""
         kept = transaction.read()
-        if kept is not None and kept.what == NEW:
-            return self._end_new(flags, kept)
-        if kept is None or KSR.pv.get("$rm") != "INVITE" or KSR.siputils.has_totag() > 0:
+        if kept is None or (kept.what != NEW and KSR.siputils.has_totag() > 0):
             return NOTHING_DUE
-        return self._end_invite(flags, kept)
-
-    def _end_new(self, flags: str, kept: transaction.Kept) -> Outcome:
-        """A request for a dialog that nobody here knows of has failed: what was begun for it alone ends."""
-        session = self._sessions.of_invite(str(KSR.pv.get("$ci")), kept.number)
-        return self._ends.session(session, flags) if session is not None else NOTHING_DUE
+        return self._end_begun(flags, kept)
 
     def tell_once(self) -> bool:
         """Whether it is still to be told that the media of this transaction cannot be served; not so from now on."""

@@ -43,7 +43,7 @@ class Ends:
         session = self._sessions.of_request(call_id)
         if session is None or session.binding.kind is Kind.KEPT:
             return NOTHING_DUE
-        if session.is_bound and not session.binding.to_tag:
+        if session.is_early:
             return NOTHING_DUE  # an early dialog: what its INVITE's other branches may still answer stays until it ends
         if not session.is_bound:
             # Kamailio has restarted since. Who was the caller is not known, so that a fork's loser may be left by the

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import KSR
-from kemi_rtp.model.binding import ENDED, Binding, Kind
+from kemi_rtp.model.binding import Binding, Kind
 from kemi_rtp.model.log import inert
 from kemi_rtp.model.nodes import Node
 from kemi_rtp.model.view import View
@@ -18,7 +18,7 @@ from kemi_rtp.worker.hooks import Hooks
 from kemi_rtp.worker.outcome import NOTHING_DUE, Outcome
 from kemi_rtp.worker.patience import WITH_CALLS
 from kemi_rtp.worker.sending import Sending
-from kemi_rtp.worker.sessions import Session, Sessions, flags_of, new_number, tag_in
+from kemi_rtp.worker.sessions import Session, Sessions, flags_of, in_dialog, new_number, tag_in
 
 _REFUSED = Outcome(488, "Not Acceptable Here: the media relay refused the session description")
 _LOST = Outcome(481, "the media node of this call is out of service")
@@ -73,7 +73,7 @@ class Offers:
         if session is None and route.is_elsewhere():
             transaction.forget()
             return NOTHING_DUE
-        if session is not None and _is_early(session) and KSR.is_INVITE():
+        if session is not None and session.is_early and KSR.is_INVITE():
             session = None  # a re-INVITE is of a dialog, so not of what only rings
         if session is None:
             # A dialog that nobody knows of: from before a restart, and without a Route that names its node.
@@ -96,21 +96,25 @@ class Offers:
             if code < 200:
                 return NOTHING_DUE  # after a 2xx nothing that another callee still sends may redirect the media
             # A second callee offers: a dialog of its own, and a session (RFC 3261, section 13.2.2.4).
-            session = Session(call_id, self._number_of(call_id, tag), replace(binding, to_tag=tag), is_bound=False)
+            known = self._sessions.of_callee(call_id, tag)
+            number = known.number if known is not None else new_number()
+            session = Session(call_id, number, replace(binding, to_tag=tag), is_bound=False)
         attempt = Attempt(self._state, call_id, pool, self._state.view())
+        if code >= 200:
+            session = replace(session, binding=in_dialog(session.binding, session.binding.kind))
+            if session.is_bound:  # first: a BYE that is quicker than the node ends it
+                self._sessions.put(session)
         outcome, served = self._to_bound_or_moved(attempt, session, flags)
         node = outcome.node
-        if node is not None:
-            binding = _with_dialog(replace(served.binding, kind=Kind.DELAYED, set_id=node.set_id), code)
-            self._keep(node, session, replace(served, binding=binding, is_bound=True))
-        elif session.is_bound and code >= 200:
-            self._sessions.put(replace(session, binding=_with_dialog(binding, code)))
-        return outcome
+        if node is None:
+            return outcome
+        offered = replace(served.binding, kind=Kind.DELAYED, set_id=node.set_id)
+        return outcome if self._keep(node, session, replace(served, binding=offered, is_bound=True)) else _OVER
 
     def for_each_branch(self, call_id: str, hooks: Hooks) -> Outcome:
         """Leave the offer of an INVITE that begins a dialog to its branches."""
         if not self._leave_to_first_pass(call_id, hooks):
-            transaction.note_branches(new_number())
+            transaction.note(transaction.BRANCHES, new_number())
         return NOTHING_DUE
 
     def in_branch(self, flags: str, pool: str) -> Outcome:
@@ -118,7 +122,7 @@ class Offers:
         call_id = str(KSR.pv.get("$ci"))
         kept = transaction.read()
         if kept is None or kept.what != transaction.BRANCHES:
-            kept = transaction.note_branches(new_number())
+            kept = transaction.note(transaction.BRANCHES, new_number())
         number = kept.of_branch
         attempt = Attempt(self._state, call_id, pool, self._state.view())
         outcome = self._to_chosen(attempt, flags_of(flags, call_id, number))
@@ -148,12 +152,12 @@ class Offers:
         number = ""
         if self._state.binding(call_id) is not None:
             number = new_number()
-            transaction.note_without_sdp(number)
+            transaction.note(transaction.WITHOUT_SDP, number)
         attempt = Attempt(self._state, call_id, hooks.pool(), self._state.view())
         node = attempt.choose()
         if node is None:
             return Outcome(503, f"no media node for this call: {attempt.view.why_none(attempt.pool)}")
-        self._begin(call_id, number, node, Kind.DELAYED)
+        self._begin(call_id, number, node, Kind.RESERVED)
         return Outcome(node=node)
 
     def tell_if_hidden(self, call_id: str) -> bool:
@@ -179,7 +183,7 @@ class Offers:
         number = ""
         if value is not None:
             number = new_number()
-            transaction.note_offer(number)
+            transaction.note(transaction.OFFER, number)
         attempt = Attempt(self._state, call_id, hooks.pool(), self._state.view())
         outcome = self._to_chosen(attempt, flags_of(hooks.flags(), call_id, number))
         if outcome.node is not None:
@@ -188,11 +192,10 @@ class Offers:
 
     def _rebind(self, call_id: str, node: Node | None) -> None:
         """The node that a new call was bound to has not taken it: another one has, or none."""
-        session = Session(call_id, "", Binding(Kind.OFFERED, node.set_id if node is not None else NOWHERE))
-        if node is not None:
-            self._sessions.put(session)
+        if node is None:
+            self._sessions.remove(Session(call_id, "", Binding(Kind.OFFERED, NOWHERE)))
         else:
-            self._sessions.remove(session)
+            self._sessions.put(Session(call_id, "", Binding(Kind.OFFERED, node.set_id)))
 
     def _leave_to_first_pass(self, call_id: str, hooks: Hooks) -> bool:
         """Whether the media of an initial INVITE is relayed already, where it passed this proxy before."""
@@ -213,8 +216,6 @@ class Offers:
         return True
 
     def _begin(self, call_id: str, number: str, node: Node, kind: Kind = Kind.OFFERED) -> None:
-        if self._state.binding(call_id) == ENDED and not number:
-            self._state.unbind(call_id)
         self._sessions.put(Session(call_id, number, Binding(kind, node.set_id)))
         if node.max_calls:
             self._state.count_bound(node)
@@ -227,22 +228,24 @@ class Offers:
         if node is None:
             return outcome
         binding = replace(served.binding, set_id=node.set_id)
-        if session.is_bound and self._state.binding(session.key) is None:
-            # A BYE was quicker: what it deleted is there again.
-            self._ends.delete(replace(served, binding=binding), "")
+        if not session.is_early:
+            binding = in_dialog(binding, Kind.ANSWERED)
+        if not self._keep(node, session, replace(served, binding=binding, is_bound=True)):
             return _OVER
-        if not binding.to_tag and not session.is_bound:
-            binding = replace(binding, from_tag=tag_in("$ft"), to_tag=tag_in("$tt"))
-        kind = Kind.ANSWERED if binding.to_tag else binding.kind
-        self._keep(node, session, replace(served, binding=replace(binding, kind=kind), is_bound=True))
         if session.binding.set_id == NOWHERE:
-            transaction.note_new(served.number)
+            transaction.note(transaction.NEW, served.number)
         elif served.number:
-            transaction.note_session(served.number)
+            transaction.note(transaction.OFFER if KSR.is_INVITE() else transaction.OTHER, served.number)
         return outcome
 
-    def _keep(self, node: Node, before: Session, now: Session) -> None:
-        """Note a session, in place of the one on another node that it was before; that one is deleted there."""
+    def _keep(self, node: Node, before: Session, now: Session) -> bool:
+        """Note a session, in place of the one on another node that it was before; that one is deleted there.
+
+        False when a BYE was quicker: what that has deleted is there again, and is deleted once more.
+        """
+        if before.is_bound and self._state.binding(before.key) is None:
+            self._ends.delete(now, "")
+            return False
         if now.id != before.id:
             self._sessions.remove(before)
         self._sessions.put(now)
@@ -250,6 +253,7 @@ class Offers:
             self._state.count_bound(node)
         if now.id != before.id:
             self._ends.put_off(before.binding.set_id, before.id)
+        return True
 
     def _reserve_in_dialog(self, call_id: str, hooks: Hooks) -> Outcome:
         """A re-INVITE without SDP: its 2xx brings the offer."""
@@ -258,17 +262,15 @@ class Offers:
             if route.is_elsewhere():
                 transaction.forget()
             return NOTHING_DUE
-        if _is_early(session):
+        if session.is_early:
             return NOTHING_DUE
         view = self._state.view()
         if self._give_up_if_lost(view, session, hooks):
             return _LOST
-        binding = session.binding
-        if not binding.to_tag:
-            binding = replace(binding, from_tag=tag_in("$ft"), to_tag=tag_in("$tt"))
-        self._sessions.put(replace(session, binding=replace(binding, kind=Kind.DELAYED), is_bound=True))
-        transaction.note_without_sdp(session.number)
-        found = view.by_set.get(binding.set_id)
+        delayed = in_dialog(session.binding, Kind.DELAYED)
+        self._sessions.put(replace(session, binding=delayed, is_bound=True))
+        transaction.note(transaction.WITHOUT_SDP, session.number)
+        found = view.by_set.get(delayed.set_id)
         return Outcome(node=found[0]) if found is not None else NOTHING_DUE
 
     def take_back(self) -> None:
@@ -276,11 +278,6 @@ class Offers:
         session = self._sessions.of_request(str(KSR.pv.get("$ci")))
         if session is not None and session.binding.kind is Kind.DELAYED and session.is_bound:
             self._sessions.put(replace(session, binding=replace(session.binding, kind=Kind.ANSWERED)))
-
-    def _number_of(self, call_id: str, tag: str) -> str:
-        """The number of a dialog's session, a new one if it has none yet."""
-        known = [each.number for each in self._sessions.all(call_id) if each.binding.to_tag == tag]
-        return known[0] if known else new_number()
 
     # --- which node --------------------------------------------------------------------------------------------------
 
@@ -344,18 +341,6 @@ class Offers:
                 self._sending.conclude(node, reply, "offer")
         attempt.look_again()
         return None
-
-
-def _is_early(session: Session) -> bool:
-    """Whether nobody has accepted yet what a session is there for."""
-    return session.is_bound and not session.binding.to_tag
-
-
-def _with_dialog(binding: Binding, code: int) -> Binding:
-    """A session's binding after a reply to its INVITE: the first 2xx makes it a dialog."""
-    if code < 200 or binding.to_tag:
-        return binding
-    return replace(binding, from_tag=tag_in("$ft"), to_tag=tag_in("$tt"), settled=())
 
 
 def _serving(view: View, set_id: int) -> Node | None:

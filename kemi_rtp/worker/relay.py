@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import KSR
 from kemi_rtp.model.binding import is_call_id
-from kemi_rtp.module.commands import DONE
+from kemi_rtp.module.commands import DONE, Command
 from kemi_rtp.shm.state.worker import WorkerState
 from kemi_rtp.worker import transaction
 from kemi_rtp.worker.answers import Answers
@@ -87,10 +87,14 @@ class Relay:
         if kept is None:
             return NOTHING_DUE
         if KSR.tmx.t_is_failure_route() > 0 or KSR.tmx.t_is_request_route() > 0:
-            return self._end_invite(flags, kept)
+            return self._end_begun(flags, kept)
         return self._ends.invite(flags, kept.of_branch) if kept.of_branch else NOTHING_DUE
 
-    def _end_invite(self, flags: str, kept: transaction.Kept) -> Outcome:
+    def _end_begun(self, flags: str, kept: transaction.Kept) -> Outcome:
+        """The current request has failed: what was begun for it ends."""
+        if kept.what == transaction.NEW:
+            session = self._sessions.of_invite(str(KSR.pv.get("$ci")), kept.number)
+            return self._ends.session(session, flags) if session is not None else NOTHING_DUE
         if kept.what == transaction.BRANCHES:
             return self._ends.branches(flags, kept.number)
         return self._ends.invite(flags, kept.number)
@@ -110,20 +114,12 @@ class Relay:
         if function is None:
             return Outcome(501, f"this Kamailio's rtpengine module has no {name} for scripts")
 
-        def with_flags(flags: str) -> int:
-            done: int = function(flags)
-            return done
-
-        def without_flags(flags: str) -> int:
-            done: int = function()
-            return done
-
         takes_none = name in _WITHOUT_FLAGS
         if takes_none and flags:
             return Outcome(501, f"the module's {name} takes no flags from a script")
         if takes_none and session.id != session.call_id:
             return Outcome(501, f"the module's {name} knows a call by its Call-ID only, and this one has more sessions")
-        send = without_flags if takes_none else with_flags
+        send: Command = (lambda _: int(function())) if takes_none else function
         reply, node = self._sending.to_bound(send, session.binding.set_id, session.flags(flags), WITH_CALLS)
         if reply is DONE:
             return Outcome(node=node)

@@ -45,7 +45,12 @@ class Session:
     @property
     def is_offered(self) -> bool:
         """Whether its node may hold something of it: not where an INVITE without SDP has only reserved a node."""
-        return self.binding.kind is not Kind.DELAYED or bool(self.binding.to_tag)
+        return self.binding.kind is not Kind.RESERVED
+
+    @property
+    def is_early(self) -> bool:
+        """Whether nobody has accepted yet what it is there for."""
+        return self.is_bound and not self.binding.to_tag
 
     @property
     def key(self) -> str:
@@ -78,6 +83,13 @@ def tag_in(name: str) -> str:
     return value if is_tag(value) else "".join(each if is_tag(each) else "?" for each in value)
 
 
+def in_dialog(binding: Binding, kind: Kind) -> Binding:
+    """A binding of this kind, and of the current message's dialog, if it is of none yet."""
+    if binding.to_tag:
+        return replace(binding, kind=kind)
+    return replace(binding, kind=kind, from_tag=tag_in("$ft"), to_tag=tag_in("$tt"), settled=())
+
+
 class Sessions:
     """The sessions that shared memory knows."""
 
@@ -99,6 +111,10 @@ class Sessions:
         for number in numbers or ():
             if (session := self.numbered(call_id, number)) is not None:
                 yield session
+
+    def of_callee(self, call_id: str, tag: str) -> Session | None:
+        """The session of the dialog with a callee, of a call with numbers."""
+        return next((each for each in self.all(call_id) if each.binding.to_tag == tag), None)
 
     def of_invite(self, call_id: str, number: str) -> Session | None:
         """The session of an INVITE by the number that its transaction knows, which is none for a usual call's."""

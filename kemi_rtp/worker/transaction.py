@@ -44,30 +44,10 @@ def read() -> Kept | None:
     return Kept(what, number)
 
 
-def note_offer(number: str) -> None:
-    """The INVITE's SDP was offered in this session."""
-    KSR.pv.sets(VARIABLE, f"{OFFER} {number}" if number else OFFER)
-
-
-def note_session(number: str) -> None:
-    """What was offered in a dialog went to the session of this number."""
-    KSR.pv.sets(VARIABLE, f"{str(KSR.pv.get(VARIABLE)).partition(' ')[0]} {number}")
-
-
-def note_new(number: str) -> None:
-    """A request within an unknown dialog was offered in a session of its own."""
-    KSR.pv.sets(VARIABLE, f"{NEW} {number}")
-
-
-def note_without_sdp(number: str) -> None:
-    """The INVITE came without SDP; its replies' offers are for this session."""
-    KSR.pv.sets(VARIABLE, f"{WITHOUT_SDP} {number}" if number else WITHOUT_SDP)
-
-
-def note_branches(base: str) -> Kept:
-    """Each branch has a session of its own, with a number that begins so."""
-    KSR.pv.sets(VARIABLE, f"{BRANCHES} {base}")
-    return Kept(BRANCHES, base)
+def note(what: str, number: str) -> Kept:
+    """What an unusual request is, and the number of its session. (For a usual call's VARIABLE is set to it at once.)"""
+    KSR.pv.sets(VARIABLE, f"{what} {number}" if number else what)
+    return Kept(what, number)
 
 
 def forget() -> None:

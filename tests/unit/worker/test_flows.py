@@ -424,6 +424,48 @@ def test_sdp_in_a_prack_is_an_offer_where_the_invite_has_brought_one(site: Site)
     assert left(site) == []
 
 
+@pytest.mark.parametrize("early", [True, False])
+def test_a_delayed_offer_leaves_a_dead_node_what_it_had_there_and_no_more(site: Site, early: bool) -> None:
+    worker = site.start()
+    site.tick()
+    invite, routed = site.call(worker, "c1", sdp="")
+    (name,) = [n for n in NAMES if f"kr={site.node(n).set_id:x}" in (routed.request.header("Record-Route") or "")]
+    if early:
+        site.answer(worker, routed.request, 183)
+    site.daemon(name).state = State.DEAD
+    site.tick(4)
+    site.answer(worker, routed.request)
+    site.daemon(name).state = State.ALIVE
+    site.tick(4)
+    assert [url for url, _ in site.deletes] == [site.node(name).url] * early
+    assert "c1" not in site.daemon(name).calls
+    bye(site, worker, invite, routed)
+    assert left(site) == []
+
+
+@pytest.mark.parametrize("sdp", [True, ""], ids=["offer", "delayed offer"])
+def test_a_bye_that_is_quicker_than_the_node_leaves_nothing(site: Site, mocker: MockerFixture, sdp: object) -> None:
+    """The 200 waits for its node in one worker, the BYE comes to another; also in a session with a number."""
+    first = site.start()
+    second = site.ksr.workers[1]
+    site.call(first, "c1")  # a retry's session has a number
+    invite, routed = site.call(first, "c1", sdp=sdp, cseq=2)
+    name = "rtpengine_answer" if sdp else "rtpengine_offer"
+    command = getattr(KSR.rtpengine, name)
+
+    def crossed(flags: str) -> int:
+        mocker.stopall()
+        second.request(within(site, "BYE", invite, routed, cseq=9))
+        return int(command(flags))
+
+    mocker.patch.object(KSR.rtpengine, name, crossed)
+    number = sent(site)[-1][1] if sdp else ""
+    site.answer(first, routed.request)
+    sessions = [id for one in NAMES for id in site.daemon(one).calls]
+    assert sessions == ["c1"]
+    assert number or not sdp
+
+
 def test_sdp_in_an_ack_that_answers_nothing_goes_to_no_node(site: Site) -> None:
     worker = site.start()
     invite, routed, _ = established(site, worker)
