@@ -15,9 +15,9 @@ INTERVALS = 5
 class Counts:
     """Asks the nodes, never waiting, and publishes what they say."""
 
-    def __init__(self, state: TimerState) -> None:
+    def __init__(self, state: TimerState, pinging: Client) -> None:
         self._state = state
-        self._client = Client()
+        self._client = Client(pinging)
         self._known: dict[Node, int] = {}
         self.due = 0.0
         """When the nodes are asked next, as time.monotonic()."""
@@ -36,7 +36,6 @@ class Counts:
         if now < self.due:
             return
         self.due = now + INTERVALS * settings.probe_interval
-        self._client.resolve(node.address for node, _ in self._state.view())
         self._known = {node: self._state.bound(node) for node, _ in self._state.view() if node.max_calls}
         for node, standing in self._state.view():
             if not standing.is_pinged or standing.is_down or self._client.send(node.url, node.address, STATISTICS):

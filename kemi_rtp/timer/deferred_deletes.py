@@ -17,9 +17,9 @@ _ANSWER_TIMEOUT = 1.0
 class Deleter:
     """Sends deferred deletes over the NG protocol, never waiting for an answer."""
 
-    def __init__(self, state: TimerState) -> None:
+    def __init__(self, state: TimerState, pinging: ng.Client) -> None:
         self._state = state
-        self._client = ng.Client()
+        self._client = ng.Client(pinging)
         self._out: set[str] = set()
 
     def send(self, settings: Settings) -> None:
@@ -44,10 +44,8 @@ class Deleter:
 
     def _able(self) -> dict[str, ng.Address]:
         """The nodes that answer and may be sent to: their addresses by URL."""
-        view = self._state.view()
-        self._client.resolve(node.address for node, _ in view)
         return {
             node.url: node.address
-            for node, standing in view
+            for node, standing in self._state.view()
             if standing.admin.may_be_sent_to and standing.health is Health.UP
         }

@@ -57,10 +57,13 @@ def _string(text: str) -> bytes:
 
 
 class Client:
-    """Sends commands to many nodes and gathers the answers, with two sockets in all, whatever their number."""
+    """Sends commands to many nodes and gathers the answers, with two sockets in all, whatever their number.
 
-    def __init__(self) -> None:
-        self._resolved: dict[Address, tuple[float, _Sockaddr]] = {}
+    It knows the addresses that `looks_up` has resolved, which is another client, or itself.
+    """
+
+    def __init__(self, looks_up: Client | None = None) -> None:
+        self._resolved: dict[Address, tuple[float, _Sockaddr]] = {} if looks_up is None else looks_up._resolved
         self._waiting: dict[bytes, tuple[str, float]] = {}
         self._sockets: dict[int, socket.socket] = {}
         self._cookie = os.urandom(4).hex()

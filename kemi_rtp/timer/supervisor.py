@@ -40,9 +40,9 @@ class Supervisor:
         self.prober = Prober(state, self.reconciler.bring_back, self.reconciler.follow)
         self.nodes_file = NodesFile(state, self.reconciler, registry, nodes_path)
         self._reload = ReloadService(state, self.nodes_file, self.registry_file, lambda: self._reconcile(at_once=True))
-        self.counts = Counts(state)
+        self.counts = Counts(state, self.prober.client)
         self._in_flight = InFlight(state)
-        self._deleter = Deleter(state)
+        self._deleter = Deleter(state, self.prober.client)
         self._cooling = Cooling(state)
         self._changes = Changes(state, on_changes)
         if begun is not None:

@@ -13,8 +13,8 @@ from tests.unit.site import FakeClient, Site, StubRpc, StubTime
 def site(ksr: Ksr, tmp_path: Path, mocker: MockerFixture) -> Site:
     site = Site(ksr, tmp_path)
     for room in ("prober", "counts"):
-        mocker.patch(f"kemi_rtp.timer.{room}.Client", side_effect=lambda: FakeClient(site))
-    mocker.patch("kemi_rtp.timer.deferred_deletes.ng.Client", side_effect=lambda: FakeClient(site))
+        mocker.patch(f"kemi_rtp.timer.{room}.Client", side_effect=lambda *_: FakeClient(site))
+    mocker.patch("kemi_rtp.timer.deferred_deletes.ng.Client", side_effect=lambda *_: FakeClient(site))
     mocker.patch.object(StubRpc, "site", site, create=True)
     mocker.patch.object(StubRpc, "reachable", True)
     mocker.patch("kemi_rtp.timer.nodes_file.LINGER", 0.0)

@@ -270,6 +270,24 @@ def test_a_name_is_looked_up_once_in_a_while_and_not_for_every_ping(
     assert resolver.asked == ["good.example"] * 2
 
 
+def test_clients_that_share_what_was_looked_up_send_where_a_node_has_moved(
+    pinger: Client, peers: list[Peer], resolver: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Client(pinger)
+    resolver.known["good.example"] = "127.0.0.2"
+    address = ("good.example", peers[0].address[1])
+    pinger.resolve([address])
+    resolver.known["good.example"] = "127.0.0.1"
+    later = time.monotonic() + 10
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert pinger.resolve([address], lost=[address]) == {address}
+    try:
+        assert other.send("n0", address, ng.PING) == ""
+        assert peers[0].take()[1] == ng.PING
+    finally:
+        other.close()
+
+
 def test_a_name_that_cannot_be_found_any_more_keeps_its_last_address(
     pinger: Client, peers: list[Peer], resolver: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
