@@ -3,18 +3,15 @@
 def test_a_plain_call(flow: Flow) -> None:
     a, b = flow.agents("A", "B")
     a.invite(b)
-    b.answer(b.receive("INVITE"), 200, b.sdp())
-    a.ack(a.receive(200))
+    accept(a, b, b.receive("INVITE"))
     flow.talk(a, b)
-    a.bye()
-    b.answer(b.receive("BYE"), 200)
-    a.receive(200)
+    flow.hang_up(a, b)
 """
 
 from .agent import Agent, Dialog
-from .flow import Flow
+from .flow import Flow, accept
 from .forwarder import Forwarder
 from .message import Body, Message
 from .sdp import multipart, sdp
 
-__all__ = ["Agent", "Body", "Dialog", "Flow", "Forwarder", "Message", "multipart", "sdp"]
+__all__ = ["Agent", "Body", "Dialog", "Flow", "Forwarder", "Message", "accept", "multipart", "sdp"]

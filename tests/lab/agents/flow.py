@@ -19,6 +19,7 @@ from tests.lab.world import World
 
 from .agent import Agent
 from .forwarder import Forwarder
+from .message import Message
 from .sdp import sdp
 from .stage import Stage
 
@@ -26,6 +27,13 @@ PACKETS = 20
 """RTP packets that each party sends when two talk."""
 _BINDINGS = "kemi_rtp_calls"
 _DEFERRED = "kemi_rtp_deletes"
+
+
+def accept(a: Agent, b: Agent, invite: Message) -> None:
+    """B answers an INVITE with 200, and A acknowledges it."""
+    b.answer(invite, 200, b.sdp())
+    a.ack(a.receive(200, b))
+    b.receive("ACK")
 
 
 class Flow(Stage):
@@ -58,9 +66,7 @@ class Flow(Stage):
     def established(self, a: Agent, b: Agent) -> None:
         """A call from one agent to another, up to the ACK."""
         a.invite(b)
-        b.answer(b.receive("INVITE"), 200, b.sdp())
-        a.ack(a.receive(200))
-        b.receive("ACK")
+        accept(a, b, b.receive("INVITE"))
 
     def hang_up(self, a: Agent, b: Agent) -> None:
         """The end of the call between two agents, by the first of them."""

@@ -1,22 +1,13 @@
 """Steps that many flows have in common."""
 
-from tests.lab.agents import Agent, Flow, Message
+from tests.lab.agents import Agent, Flow, Message, accept
 from tests.lab.agents.agent import Dialog
 from tests.lab.rtpengine import Rtpengine
 
 
-def accept(a: Agent, b: Agent, invite: Message) -> None:
-    """B answers with 200 and A acknowledges it."""
-    b.answer(invite, 200, b.sdp())
-    a.ack(a.receive(200, b))
-    b.receive("ACK")
-
-
 def reinvite(a: Agent, b: Agent) -> None:
     a.reinvite(dialog=a.dialog_with(b))
-    b.answer(b.receive("INVITE"), 200, b.sdp())
-    a.ack(a.receive(200, b))
-    b.receive("ACK")
+    accept(a, b, b.receive("INVITE"))
 
 
 def reliable_183(a: Agent, b: Agent, invite: Message, number: int = 1) -> None:
@@ -51,6 +42,34 @@ def stranger(c: Agent, victim: Dialog, target: Agent) -> Dialog:
         victim.routes,
         50,
     )
+
+
+def two_answer(flow: Flow) -> tuple[Agent, Agent, Agent]:
+    """B1 answers, and B2 as well: it has picked up when the CANCEL comes. The caller acknowledges both."""
+    (a,) = flow.agents("A")
+    b1, b2 = flow.registered("B1", "B2")
+    a.invite(flow.user)
+    at1, at2 = b1.receive("INVITE"), b2.receive("INVITE")
+    b2.answer(at2, 180)
+    a.receive(180)
+    accept(a, b1, at1)
+    accept(a, b2, at2)
+    b2.answer(b2.receive("CANCEL"), 200)
+    return a, b1, b2
+
+
+def one_refuses(flow: Flow) -> None:
+    """Two are called; one refuses, and then the other answers: the call is its own."""
+    (a,) = flow.agents("A")
+    b1, b2 = flow.registered("B1", "B2")
+    a.invite(flow.user)
+    at1, at2 = b1.receive("INVITE"), b2.receive("INVITE")
+    b2.answer(at2, 180)
+    b1.answer(at1, 486)
+    b1.receive("ACK")
+    accept(a, b2, at2)
+    flow.talk(a, b2)
+    flow.hang_up(a, b2)
 
 
 def later_fork(flow: Flow, *names: str, body: str | None = "own") -> tuple[Agent, list[Agent], Message]:

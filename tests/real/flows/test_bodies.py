@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.lab.agents import Body, Flow, multipart
+from tests.lab.agents import Body, Flow, accept, multipart
 
 NOTE = Body("text/plain", b"a note")
 
@@ -15,9 +15,7 @@ def test_multipart_mixed_is_relayed(flow: Flow) -> None:
     invite = b.receive("INVITE")
     assert invite.body is not None
     assert b"a note" in invite.body.content
-    b.answer(invite, 200, b.sdp())
-    a.ack(a.receive(200))
-    b.receive("ACK")
+    accept(a, b, invite)
     flow.talk(a, b)
     flow.hang_up(a, b)
 
@@ -28,9 +26,7 @@ def test_other_multipart_is_relayed_or_said(flow: Flow, kind: str) -> None:
     a, b = flow.agents("A", "B")
     since = flow.world.kamailio.mark()
     sent = a.invite(b, multipart(a.sdp(), NOTE, kind=kind))
-    b.answer(b.receive("INVITE"), 200, b.sdp())
-    a.ack(a.receive(200))
-    b.receive("ACK")
+    accept(a, b, b.receive("INVITE"))
     nodes = {node.media_host for node in flow.world.nodes.values()}
     relayed = {stream.address.host for one in b.descriptions for stream in one.streams} <= nodes
     log = flow.world.kamailio.log(since).splitlines()

@@ -2,8 +2,10 @@
 
 import pytest
 
-from tests.lab.agents import Flow, Message
+from tests.lab.agents import Flow, Message, accept
 from tests.lab.agents.sdp import descriptions
+
+from .steps import lost, one_refuses, two_answer
 
 SCRIPT = "branches.py"
 DEAD_NODE = r"\brtpengine \[rtpengine\.c:"  # the module says that the node does not answer
@@ -32,27 +34,14 @@ def test_each_branch_has_flags_of_its_own(flow: Flow) -> None:
     assert a.descriptions[0].streams[0].profile == "RTP/AVP"
     a.ack(answer)
     phone.receive("ACK")
-    web.answer(web.receive("CANCEL"), 200)
-    web.answer(at_web, 487)
-    web.receive("ACK")
+    lost(web, at_web)
     flow.talk(a, phone)
     flow.hang_up(a, phone)
 
 
 def test_the_refusal_of_one_branch_leaves_the_other(flow: Flow) -> None:
     """486 of one, whose part is deleted in the branch-failure route; then the other answers, and is relayed."""
-    (a,) = flow.agents("A")
-    b1, b2 = flow.registered("B1", "B2")
-    a.invite(flow.user)
-    at1, at2 = b1.receive("INVITE"), b2.receive("INVITE")
-    b2.answer(at2, 180)
-    b1.answer(at1, 486)
-    b1.receive("ACK")
-    b2.answer(at2, 200, b2.sdp())
-    a.ack(a.receive(200))
-    b2.receive("ACK")
-    flow.talk(a, b2)
-    flow.hang_up(a, b2)
+    one_refuses(flow)
 
 
 def test_the_refusal_after_early_media_leaves_the_other(flow: Flow) -> None:
@@ -65,9 +54,7 @@ def test_the_refusal_after_early_media_leaves_the_other(flow: Flow) -> None:
     flow.talk(a, b1)
     b1.answer(at1, 486)
     b1.receive("ACK")
-    b2.answer(at2, 200, b2.sdp())
-    a.ack(a.receive(200))
-    b2.receive("ACK")
+    accept(a, b2, at2)
     flow.talk(a, b2)
     flow.hang_up(b2, a)
 
@@ -80,28 +67,14 @@ def test_a_winner_that_hangs_up_itself(flow: Flow) -> None:
     at1, at2 = b1.receive("INVITE"), b2.receive("INVITE")
     b1.answer(at1, 180)
     a.receive(180)
-    b2.answer(at2, 200, b2.sdp())
-    a.ack(a.receive(200))
-    b2.receive("ACK")
-    b1.answer(b1.receive("CANCEL"), 200)
-    b1.answer(at1, 487)
-    b1.receive("ACK")
+    accept(a, b2, at2)
+    lost(b1, at1)
     flow.talk(a, b2)
     flow.hang_up(b2, a)
 
 
 def test_two_answer_and_the_caller_ends_one(flow: Flow) -> None:
-    (a,) = flow.agents("A")
-    b1, b2 = flow.registered("B1", "B2")
-    a.invite(flow.user)
-    at1, at2 = b1.receive("INVITE"), b2.receive("INVITE")
-    b2.answer(at2, 180)
-    a.receive(180)
-    b1.answer(at1, 200, b1.sdp())
-    a.ack(a.receive(200, b1))
-    b2.answer(at2, 200, b2.sdp())
-    a.ack(a.receive(200, b2))
-    b2.answer(b2.receive("CANCEL"), 200)
+    a, b1, b2 = two_answer(flow)
     flow.hang_up(a, b2)
     flow.talk(a, b1)
     flow.hang_up(a, b1)
@@ -141,9 +114,7 @@ def test_serial_forks_have_offers_of_their_own(flow: Flow) -> None:
     assert len(descriptions(invite.body)) == 1
     assert web.descriptions[0].streams[0].profile == "RTP/SAVPF"
     assert phone.descriptions[0].streams[0].profile == "RTP/AVP"
-    phone.answer(invite, 200, phone.sdp())
-    a.ack(a.receive(200))
-    phone.receive("ACK")
+    accept(a, phone, invite)
     flow.talk(a, phone)
     flow.hang_up(a, phone)
 
@@ -152,9 +123,7 @@ def test_a_serial_fork_stays_on_its_node(flow: Flow) -> None:
     a, b, c = flow.agents("A", "B", "C")
     sent = a.invite(b, headers=[("X-Next", c.uri)])
     b.answer(b.receive("INVITE"), 486)
-    c.answer(c.receive("INVITE"), 200, c.sdp())
-    a.ack(a.receive(200))
-    c.receive("ACK")
+    accept(a, c, c.receive("INVITE"))
     flow.node_of(sent.call_id)
     flow.talk(a, c)
     flow.hang_up(c, a)
@@ -173,9 +142,7 @@ def test_the_route_names_the_second_node_when_the_first_has_died(flow: Flow) -> 
     assert len(descriptions(invite.body)) == 1
     (second,) = [node for node in flow.world.nodes.values() if node is not first]
     assert kr(invite) == int(flow.world.shown(second.name)["set"])
-    c.answer(invite, 200, c.sdp())
-    a.ack(a.receive(200))
-    c.receive("ACK")
+    accept(a, c, invite)
     flow.talk(a, c)
     first.start()
     flow.world.kamailio.restart()

@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from tests.lab.agents import Agent, Flow, Message
+from tests.lab.agents import Agent, Flow, Message, accept
 
-from .steps import accept, lost, other_than, reinvite, reliable_183
+from .steps import lost, other_than, reinvite, reliable_183
 
 SCRIPT = "branches.py"
 

@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.lab.agents import Agent, Flow
+from tests.lab.agents import Flow, accept
+
+from .steps import lost, reinvite, two_answer
 
 
 def test_one_of_three_answers(flow: Flow) -> None:
@@ -13,12 +15,8 @@ def test_one_of_three_answers(flow: Flow) -> None:
     b3.answer(forks[b3], 486)
     b1.answer(forks[b1], 180)
     a.receive(180)
-    b2.answer(forks[b2], 200, b2.sdp())
-    a.ack(a.receive(200))
-    b2.receive("ACK")
-    b1.answer(b1.receive("CANCEL"), 200)
-    b1.answer(forks[b1], 487)
-    b1.receive("ACK")
+    accept(a, b2, forks[b2])
+    lost(b1, forks[b1])
     flow.talk(a, b2)
     flow.hang_up(a, b2)
 
@@ -31,12 +29,8 @@ def test_a_winner_that_hangs_up_itself(flow: Flow) -> None:
     at1, at2 = b1.receive("INVITE"), b2.receive("INVITE")
     b1.answer(at1, 183, b1.sdp())
     a.receive(183)
-    b2.answer(at2, 200, b2.sdp())
-    a.ack(a.receive(200))
-    b2.receive("ACK")
-    b1.answer(b1.receive("CANCEL"), 200)
-    b1.answer(at1, 487)
-    b1.receive("ACK")
+    accept(a, b2, at2)
+    lost(b1, at1)
     flow.talk(a, b2)
     flow.hang_up(b2, a)
 
@@ -49,24 +43,6 @@ def test_all_refuse(flow: Flow) -> None:
     b1.answer(at1, 486)
     b2.answer(at2, 486)
     a.receive(486)
-
-
-def two_answer(flow: Flow) -> tuple[Agent, Agent, Agent]:
-    """B1 answers, and B2 as well: it has picked up when the CANCEL comes. The caller acknowledges both."""
-    (a,) = flow.agents("A")
-    b1, b2 = flow.registered("B1", "B2")
-    a.invite(flow.user)
-    at1, at2 = b1.receive("INVITE"), b2.receive("INVITE")
-    b2.answer(at2, 180)
-    a.receive(180)
-    b1.answer(at1, 200, b1.sdp())
-    a.ack(a.receive(200, b1))
-    b1.receive("ACK")
-    b2.answer(at2, 200, b2.sdp())
-    a.ack(a.receive(200, b2))
-    b2.receive("ACK")
-    b2.answer(b2.receive("CANCEL"), 200)
-    return a, b1, b2
 
 
 @pytest.mark.parametrize("kept", [0, 1], ids=["keeps the first", "keeps the second"])
@@ -90,10 +66,7 @@ def test_what_is_left_of_two_answers_is_a_call_like_any_other(flow: Flow) -> Non
     """A re-INVITE in it stays on the node, and its end ends the media."""
     a, b1, b2 = two_answer(flow)
     flow.hang_up(a, b2)
-    a.reinvite(dialog=a.dialog_with(b1))
-    b1.answer(b1.receive("INVITE"), 200, b1.sdp())
-    a.ack(a.receive(200, b1))
-    b1.receive("ACK")
+    reinvite(a, b1)
     flow.talk(a, b1)
     flow.hang_up(b1, a)
 
@@ -106,9 +79,7 @@ def test_early_media_of_a_loser_does_not_redirect_the_call(flow: Flow) -> None:
     at1, at2 = b1.receive("INVITE"), b2.receive("INVITE")
     b1.answer(at1, 180)
     a.receive(180)
-    b2.answer(at2, 200, b2.sdp())
-    a.ack(a.receive(200))
-    b2.receive("ACK")
+    accept(a, b2, at2)
     b1.answer(at1, 183, b1.sdp())
     cancel = b1.receive("CANCEL")
     b1.answer(cancel, 200)
@@ -135,9 +106,7 @@ def test_early_media_that_crosses_the_200_does_not_redirect_the_call(flow: Flow)
     node.thaw()
     a.ack(a.receive(200))
     b2.receive("ACK")
-    b1.answer(b1.receive("CANCEL"), 200)
-    b1.answer(at1, 487)
-    b1.receive("ACK")
+    lost(b1, at1)
     flow.talk(a, b2)
     flow.hang_up(a, b2)
 
@@ -151,11 +120,7 @@ def test_early_media_of_both_goes_to_the_one_that_answers(flow: Flow) -> None:
     a.receive(183, b2)
     b1.answer(at1, 183, b1.sdp())
     a.receive(183, b1)
-    b2.answer(at2, 200, b2.sdp())
-    a.ack(a.receive(200))
-    b2.receive("ACK")
-    b1.answer(b1.receive("CANCEL"), 200)
-    b1.answer(at1, 487)
-    b1.receive("ACK")
+    accept(a, b2, at2)
+    lost(b1, at1)
     flow.talk(a, b2)
     flow.hang_up(a, b2)

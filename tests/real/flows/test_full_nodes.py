@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.lab.agents import Flow
+from tests.lab.agents import Flow, accept
 
-from .steps import accept, later_fork, reinvite
+from .steps import later_fork, reinvite
 
 NODES = 2
 NODE_OPTIONS = {"rtp1": {"max_calls": 2}, "rtp2": {"max_calls": 1, "tier": 1}}

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from tests.lab.agents import Flow
+from tests.lab.agents import Flow, accept
 from tests.lab.agents.sdp import PCMA, PCMU
 
-from .steps import accept, later_fork, reinvite, reliable_183, stranger, talk
+from .steps import later_fork, lost, reinvite, reliable_183, stranger, talk
 
 ORDERS_2 = list(itertools.product([(0, 1), (1, 0)], ["caller", "callee"]))
 ORDERS_3 = list(itertools.permutations(range(3)))
@@ -122,9 +122,7 @@ def test_a_200_without_sdp_after_reliable_183s_of_a_fork(flow: Flow, by: str) ->
     b2.answer(at2, 200)
     a.ack(a.receive(200, b2))
     b2.receive("ACK")
-    b1.answer(b1.receive("CANCEL"), 200)
-    b1.answer(at1, 487)
-    b1.receive("ACK")
+    lost(b1, at1)
     talk(flow, a, b2)
     flow.hang_up(*((a, b2) if by == "caller" else (b2, a)))
 
@@ -202,9 +200,7 @@ def test_an_update_that_finds_no_early_dialog_leaves_the_other(flow: Flow) -> No
     b1.answer(b1.receive("UPDATE"), 481)
     a.receive(481)
     accept(a, b2, at2)
-    b1.answer(b1.receive("CANCEL"), 200)
-    b1.answer(at1, 487)
-    b1.receive("ACK")
+    lost(b1, at1)
     flow.talk(a, b2)
     flow.hang_up(a, b2)
 
@@ -241,9 +237,7 @@ def test_a_prack_with_an_offer_in_a_fork(flow: Flow) -> None:
     b1.answer(at1, 200)
     a.ack(a.receive(200))
     b1.receive("ACK")
-    b2.answer(b2.receive("CANCEL"), 200)
-    b2.answer(at2, 487)
-    b2.receive("ACK")
+    lost(b2, at2)
     flow.talk(a, b1)
     flow.hang_up(b1, a)
 
@@ -290,9 +284,7 @@ def test_two_reliable_183s_with_offers(flow: Flow, winner: int) -> None:
     b.answer(invites[winner], 200)
     a.ack(a.receive(200, b))
     b.receive("ACK")
-    loser.answer(loser.receive("CANCEL"), 200)
-    loser.answer(invites[1 - winner], 487)
-    loser.receive("ACK")
+    lost(loser, invites[1 - winner])
     flow.hang_up(b, a)
 
 
@@ -333,9 +325,7 @@ def test_a_delayed_offer_whose_ack_is_lost(flow: Flow) -> None:
 def test_a_delayed_offer_that_the_caller_does_not_answer(flow: Flow) -> None:
     """It acknowledges without SDP and ends the call."""
     a, (b,), invite = later_fork(flow, "B", body=None)
-    b.answer(invite, 200, b.sdp())
-    a.ack(a.receive(200))
-    b.receive("ACK")
+    accept(a, b, invite)
     flow.hang_up(a, b)
 
 

@@ -2,22 +2,13 @@
 
 from tests.lab.agents import Flow
 
+from .steps import one_refuses
+
 SCRIPT = "managed.py"
 
 
 def test_the_refusal_of_one_branch_leaves_the_other(flow: Flow) -> None:
-    (a,) = flow.agents("A")
-    b1, b2 = flow.registered("B1", "B2")
-    a.invite(flow.user)
-    at1, at2 = b1.receive("INVITE"), b2.receive("INVITE")
-    b2.answer(at2, 180)
-    b1.answer(at1, 486)
-    b1.receive("ACK")
-    b2.answer(at2, 200, b2.sdp())
-    a.ack(a.receive(200))
-    b2.receive("ACK")
-    flow.talk(a, b2)
-    flow.hang_up(a, b2)
+    one_refuses(flow)
 
 
 def test_a_refused_call_leaves_nothing(flow: Flow) -> None:

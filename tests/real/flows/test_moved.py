@@ -2,23 +2,11 @@
 
 import pytest
 
-from tests.lab.agents import Agent, Flow
-from tests.lab.rtpengine import Rtpengine
+from tests.lab.agents import Flow
+
+from .steps import other_than, reinvite
 
 pytestmark = pytest.mark.faults(r"\brtpengine \[rtpengine")  # the module says that a node does not answer
-
-
-def other_than(flow: Flow, node: Rtpengine) -> Rtpengine:
-    (other,) = [one for one in flow.world.nodes.values() if one is not node]
-    return other
-
-
-def reinvite(flow: Flow, a: Agent, b: Agent) -> None:
-    """A re-INVITE, which may wait for a node that does not answer."""
-    a.reinvite(dialog=a.dialog_with(b))
-    b.answer(b.receive("INVITE"), 200, b.sdp())
-    a.ack(a.receive(200))
-    b.receive("ACK")
 
 
 def test_a_call_whose_node_has_died_moves_with_its_re_invite(flow: Flow) -> None:
@@ -26,7 +14,7 @@ def test_a_call_whose_node_has_died_moves_with_its_re_invite(flow: Flow) -> None
     flow.established(a, b)
     node = flow.node_of(a.dialog.call_id)
     node.kill()
-    reinvite(flow, a, b)
+    reinvite(a, b)
     flow.talk(a, b)
     flow.hang_up(b, a)
     node.start()
@@ -38,7 +26,7 @@ def test_a_call_whose_node_froze_leaves_nothing_there(flow: Flow) -> None:
     flow.established(a, b)
     node = flow.node_of(a.dialog.call_id)
     flow.freeze(node)
-    reinvite(flow, a, b)
+    reinvite(a, b)
     flow.talk(a, b)
     node.thaw()
     flow.until(lambda: node.sessions() == 0, f"{node.name} has no session of a call that has left it")
@@ -52,7 +40,7 @@ def test_a_call_that_ended_before_its_old_node_is_back_leaves_nothing_there(flow
     flow.established(a, b)
     node = flow.node_of(a.dialog.call_id)
     flow.freeze(node)
-    reinvite(flow, a, b)
+    reinvite(a, b)
     flow.hang_up(a, b)
     node.thaw()
 
@@ -64,7 +52,7 @@ def test_a_call_leaves_a_disabled_node_and_nothing_is_sent_there(flow: Flow) -> 
     node = flow.node_of(a.dialog.call_id)
     flow.disable(node)
     since = node.mark()
-    reinvite(flow, a, b)
+    reinvite(a, b)
     flow.talk(a, b)
     flow.world.wait_for_pings(other_than(flow, node).name, number=3)
     assert node.counts(since) == {}
@@ -81,11 +69,11 @@ def test_a_call_that_moved_there_and_back_again(flow: Flow) -> None:
     first = flow.node_of(a.dialog.call_id)
     second = other_than(flow, first)
     flow.disable(first)
-    reinvite(flow, a, b)
+    reinvite(a, b)
     flow.enable(first)
     flow.world.wait_routable(first.name)
     flow.disable(second)
-    reinvite(flow, a, b)
+    reinvite(a, b)
     flow.no_deletes_wait_for(first)
     flow.talk(a, b)
     flow.enable(second)
@@ -97,7 +85,7 @@ def test_a_drained_node_serves_its_call_to_the_end(flow: Flow) -> None:
     flow.established(a, b)
     node = flow.node_of(a.dialog.call_id)
     flow.world.command("drain", node.name)
-    reinvite(flow, a, b)
+    reinvite(a, b)
     flow.node_of(a.dialog.call_id)
     flow.talk(a, b)
     flow.hang_up(a, b)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.lab.agents import Flow
+from tests.lab.agents import Flow, accept
 
-from .steps import accept, later_fork, lost, other_than, reinvite, reliable_183, talk
+from .steps import later_fork, lost, other_than, reinvite, reliable_183, talk
 
 DEAD_NODE = r"\brtpengine \[rtpengine"
 
@@ -158,9 +158,7 @@ def test_the_node_is_disabled_before_the_answer(flow: Flow, phase: str) -> None:
     flow.disable(node)
     since = node.mark()
     if phase == "re-INVITE":
-        a.answer(again, 200, a.sdp())
-        b.ack(b.receive(200))
-        a.receive("ACK")
+        accept(b, a, again)
     else:
         accept(a, b, invite)
     flow.forget_descriptions()
@@ -185,9 +183,7 @@ def test_the_node_is_drained_before_the_answer(flow: Flow, phase: str) -> None:
     for one in [node] if node else flow.world.nodes.values():
         flow.world.command("drain", one.name)
     if phase == "re-INVITE":
-        a.answer(again, 200, a.sdp())
-        b.ack(b.receive(200))
-        a.receive("ACK")
+        accept(b, a, again)
     elif phase == "delayed":
         b.answer(invite, 200, b.sdp())
         a.ack(a.receive(200), a.sdp())
@@ -232,9 +228,7 @@ def test_the_node_dies_between_offer_and_answer(flow: Flow, phase: str) -> None:
     node = flow.node_of(sent.call_id)
     node.kill()
     if phase == "re-INVITE":
-        a.answer(again, 200, a.sdp())
-        b.ack(b.receive(200))
-        a.receive("ACK")
+        accept(b, a, again)
     else:
         accept(a, b, invite)
     flow.forget_descriptions()
@@ -355,9 +349,7 @@ def test_a_restart_while_a_re_invite_is_out(flow: Flow) -> None:
     b.reinvite()
     again = a.receive("INVITE")
     flow.world.kamailio.restart()
-    a.answer(again, 200, a.sdp())
-    b.ack(b.receive(200))
-    a.receive("ACK")
+    accept(b, a, again)
     reinvite(a, b)
     flow.talk(a, b)
     flow.hang_up(b, a)
@@ -399,9 +391,7 @@ def test_the_script_is_loaded_again(flow: Flow, phase: str) -> None:
     a.reinvite()
     again = b.receive("INVITE")
     reload_at("re-INVITE")
-    b.answer(again, 200, b.sdp())
-    a.ack(a.receive(200))
-    b.receive("ACK")
+    accept(a, b, again)
     flow.talk(a, b)
     if phase == "two answered":
         accept(a, other, invite)

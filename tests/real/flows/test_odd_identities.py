@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lab.agents import Agent, Flow
+from tests.lab.agents import Agent, Flow, accept
 from tests.lab.agents.message import Message, to_text
 
 FORBIDDEN = {
@@ -63,14 +63,10 @@ def test_a_forbidden_from_tag_is_refused(flow: Flow, tag: bytes) -> None:
 def test_an_allowed_call_id_is_served(flow: Flow, call_id: str) -> None:
     a, b = flow.agents("A", "B")
     odd_invite(a, b, f"{call_id}{a.tag}".encode())
-    b.answer(b.receive("INVITE"), 200, b.sdp())
-    a.ack(a.receive(200))
-    b.receive("ACK")
+    accept(a, b, b.receive("INVITE"))
     flow.talk(a, b)
     b.reinvite()
-    a.answer(a.receive("INVITE"), 200, a.sdp())
-    b.ack(b.receive(200))
-    a.receive("ACK")
+    accept(b, a, a.receive("INVITE"))
     flow.talk(a, b)
     flow.hang_up(a, b)
 
@@ -92,8 +88,6 @@ def test_compact_headers_are_served(flow: Flow) -> None:
     request = a.unsent_invite(b)
     request.headers = [(compact.get(name, name), value) for name, value in request.headers]
     a.send_raw(request.encode())
-    b.answer(b.receive("INVITE"), 200, b.sdp())
-    a.ack(a.receive(200))
-    b.receive("ACK")
+    accept(a, b, b.receive("INVITE"))
     flow.talk(a, b)
     flow.hang_up(b, a)

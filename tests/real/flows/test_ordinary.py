@@ -1,6 +1,6 @@
 """Flows as they happen every day: offer and answer in every place that SIP has for them (RFC 3261, 3262, 3264)."""
 
-from tests.lab.agents import Flow
+from tests.lab.agents import Flow, accept
 
 
 def test_a_plain_call(flow: Flow) -> None:
@@ -9,9 +9,7 @@ def test_a_plain_call(flow: Flow) -> None:
     invite = b.receive("INVITE")
     b.answer(invite, 180)
     a.receive(180)
-    b.answer(invite, 200, b.sdp())
-    a.ack(a.receive(200))
-    b.receive("ACK")
+    accept(a, b, invite)
     flow.talk(a, b)
     flow.hang_up(a, b)
 
@@ -55,9 +53,7 @@ def test_a_re_invite_from_each_side(flow: Flow) -> None:
     flow.established(a, b)
     for one, other in ((a, b), (b, a)):
         one.reinvite()
-        other.answer(other.receive("INVITE"), 200, other.sdp())
-        one.ack(one.receive(200))
-        other.receive("ACK")
+        accept(one, other, other.receive("INVITE"))
         flow.talk(a, b)
     flow.hang_up(a, b)
 
@@ -158,8 +154,6 @@ def test_a_call_to_a_registered_user(flow: Flow) -> None:
     (a,) = flow.agents("A")
     (b,) = flow.registered("B")
     a.invite(flow.user)
-    b.answer(b.receive("INVITE"), 200, b.sdp())
-    a.ack(a.receive(200))
-    b.receive("ACK")
+    accept(a, b, b.receive("INVITE"))
     flow.talk(a, b)
     flow.hang_up(a, b)

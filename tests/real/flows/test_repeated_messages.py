@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.lab.agents import Agent, Body, Flow, Message
+from tests.lab.agents import Agent, Body, Flow, Message, accept
 
-from .steps import accept, lost, reinvite
+from .steps import lost, reinvite
 
 # --- again, and lost ----------------------------------------------------------------------------------------------
 
@@ -264,9 +264,7 @@ def test_hold_by_address(flow: Flow) -> None:
     a, b = flow.agents("A", "B")
     flow.established(a, b)
     a.reinvite(changed(a.sdp(), (f"c=IN IP4 {a.rtp.address.host}", "c=IN IP4 0.0.0.0")))
-    b.answer(b.receive("INVITE"), 200, b.sdp())
-    a.ack(a.receive(200))
-    b.receive("ACK")
+    accept(a, b, b.receive("INVITE"))
     flow.forget_descriptions()
     reinvite(a, b)
     flow.assert_relayed()

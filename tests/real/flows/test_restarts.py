@@ -4,7 +4,9 @@ import re
 
 import pytest
 
-from tests.lab.agents import Flow
+from tests.lab.agents import Flow, accept
+
+from .steps import reinvite, two_answer
 
 REFUSED = r"\brtpengine \[rtpengine.*(Unknown call-id|proxy replied with error)"
 
@@ -27,14 +29,10 @@ def test_a_node_that_restarts_between_offer_and_answer(flow: Flow) -> None:
     flow.world.wait_routable(*flow.world.nodes)
     b.answer(invite, 183, b.sdp())
     a.receive(183)
-    b.answer(invite, 200, b.sdp())
-    a.ack(a.receive(200))
-    b.receive("ACK")
+    accept(a, b, invite)
     assert len(said_of(flow, sent.call_id, since)) == 1
     a.reinvite()
-    b.answer(b.receive("INVITE"), 200, b.sdp())
-    a.ack(a.receive(200))
-    b.receive("ACK")
+    accept(a, b, b.receive("INVITE"))
     flow.talk(a, b)
     flow.hang_up(a, b)
 
@@ -45,9 +43,7 @@ def test_a_call_whose_node_restarted_goes_on_with_its_re_invite(flow: Flow) -> N
     flow.node_of(a.dialog.call_id).restart()
     flow.world.wait_routable(*flow.world.nodes)
     b.reinvite()
-    a.answer(a.receive("INVITE"), 200, a.sdp())
-    b.ack(b.receive(200))
-    a.receive("ACK")
+    accept(b, a, a.receive("INVITE"))
     flow.talk(a, b)
     flow.hang_up(b, a)
 
@@ -62,14 +58,10 @@ def test_a_call_that_rings_while_kamailio_restarts(flow: Flow) -> None:
     a.receive(180)
     flow.world.kamailio.restart()
     since = flow.world.kamailio.mark()
-    b.answer(invite, 200, b.sdp())
-    a.ack(a.receive(200))
-    b.receive("ACK")
+    accept(a, b, invite)
     assert len(said_of(flow, sent.call_id, since)) == 1
     a.reinvite()
-    b.answer(b.receive("INVITE"), 200, b.sdp())
-    a.ack(a.receive(200))
-    b.receive("ACK")
+    accept(a, b, b.receive("INVITE"))
     flow.talk(a, b)
     flow.hang_up(a, b)
 
@@ -80,37 +72,19 @@ def test_an_established_call_outlives_a_restart_of_kamailio(flow: Flow) -> None:
     flow.world.kamailio.restart()
     flow.talk(a, b)
     b.reinvite()
-    a.answer(a.receive("INVITE"), 200, a.sdp())
-    b.ack(b.receive(200))
-    a.receive("ACK")
+    accept(b, a, a.receive("INVITE"))
     flow.talk(a, b)
     flow.hang_up(b, a)
 
 
 def test_two_answered_forks_over_a_restart_of_kamailio_are_mended_by_a_re_invite(flow: Flow) -> None:
     """Nothing in memory tells of two any more, and both have one Record-Route: the BYE of one ends both's media."""
-    (a,) = flow.agents("A")
-    b1, b2 = flow.registered("B1", "B2")
-    a.invite(flow.user)
-    at1, at2 = b1.receive("INVITE"), b2.receive("INVITE")
-    b2.answer(at2, 180)
-    a.receive(180)
-    b1.answer(at1, 200, b1.sdp())
-    a.ack(a.receive(200, b1))
-    b2.answer(at2, 200, b2.sdp())
-    a.ack(a.receive(200, b2))
-    b2.answer(b2.receive("CANCEL"), 200)
-    b1.receive("ACK")
-    b2.receive("ACK")
+    a, b1, b2 = two_answer(flow)
     flow.world.kamailio.restart()
     flow.hang_up(a, b1)
-    a.reinvite(dialog=a.dialog_with(b2))
-    b2.answer(b2.receive("INVITE"), 200, b2.sdp())
-    a.ack(a.receive(200, b2))
-    b2.receive("ACK")
+    reinvite(a, b2)
     flow.talk(a, b2)
     flow.hang_up(a, b2)
     for node in flow.world.nodes.values():
-        node.cli(
-            "terminate all"
-        )  # the second one's own session is known to nobody; rtpengine ends it when it is silent
+        # The second one's own session is known to nobody; rtpengine ends it when it is silent.
+        node.cli("terminate all")

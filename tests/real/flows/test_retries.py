@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lab.agents import Flow
+from tests.lab.agents import Flow, accept
 from tests.lab.agents.sdp import descriptions
 
 NODES = 1
@@ -16,9 +16,7 @@ def test_a_retry_with_credentials(flow: Flow, code: int) -> None:
     b.answer(b.receive("INVITE"), code)
     a.receive(code)
     a.invite(b, again=first)
-    b.answer(b.receive("INVITE"), 200, b.sdp())
-    a.ack(a.receive(200))
-    b.receive("ACK")
+    accept(a, b, b.receive("INVITE"))
     flow.talk(a, b)
     flow.hang_up(a, b)
 
@@ -30,9 +28,7 @@ def test_a_retry_at_the_contact_of_a_302(flow: Flow) -> None:
     b.answer(b.receive("INVITE"), 302, headers=[("Contact", c.contact)])
     a.receive(302)
     a.invite(c, again=first)
-    c.answer(c.receive("INVITE"), 200, c.sdp())
-    a.ack(a.receive(200))
-    c.receive("ACK")
+    accept(a, c, c.receive("INVITE"))
     flow.talk(a, c)
     flow.hang_up(c, a)
 
@@ -64,9 +60,7 @@ def test_a_delete_that_waits_does_not_end_the_retry(flow: Flow, code: int) -> No
         a.receive(code)
         node.thaw()
         a.invite(b, again=first)
-    b.answer(b.receive("INVITE"), 200, b.sdp())
-    a.ack(a.receive(200))
-    b.receive("ACK")
+    accept(a, b, b.receive("INVITE"))
     d.answer(d.receive("INVITE"), 486)
     c.receive(486)
     flow.no_deletes_wait()

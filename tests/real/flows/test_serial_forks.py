@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lab.agents import Agent, Flow, Message
+from tests.lab.agents import Agent, Flow, Message, accept
 from tests.lab.agents.sdp import descriptions
 
 SCRIPT = "serial.py"
@@ -31,9 +31,7 @@ def test_the_second_callee_gets_one_description(flow: Flow) -> None:
     a, b, c = flow.agents("A", "B", "C")
     invite = tried(a, b, c)
     assert len(descriptions(invite.body)) == 1
-    c.answer(invite, 200, c.sdp())
-    a.ack(a.receive(200))
-    c.receive("ACK")
+    accept(a, c, invite)
     flow.talk(a, c)
     flow.hang_up(a, c)
 
@@ -50,9 +48,7 @@ def test_early_media_of_the_first_is_over_for_the_second(flow: Flow) -> None:
     c.answer(invite, 183, c.sdp())
     a.receive(183, c)
     flow.talk(a, c)
-    c.answer(invite, 200, c.sdp())
-    a.ack(a.receive(200))
-    c.receive("ACK")
+    accept(a, c, invite)
     flow.talk(a, c)
     flow.hang_up(c, a)
 
@@ -108,9 +104,7 @@ def test_the_route_names_the_node_that_serves(flow: Flow) -> None:
     invite = tried(a, b, c)
     node = flow.node_of(invite.call_id)
     assert kr(invite) == set_of(flow, node.name)
-    c.answer(invite, 200, c.sdp())
-    a.ack(a.receive(200))
-    c.receive("ACK")
+    accept(a, c, invite)
     flow.world.kamailio.restart()
     flow.talk(a, c)
     flow.hang_up(a, c)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.lab.agents import Flow
+from tests.lab.agents import Flow, accept
 
-from .steps import accept, reliable_183, talk
+from .steps import reliable_183, talk
 
 SCRIPT = "serial.py"
 

@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from tests.lab.agents import Agent, Flow
+from tests.lab.agents import Agent, Flow, accept
 
-from .steps import accept, lost, reinvite, reliable_183, stranger, talk
+from .steps import lost, reinvite, reliable_183, stranger, talk
 
 PAIRS = list(itertools.product([0, 1], ["caller", "callee"]))
 

@@ -1,15 +1,13 @@
 """The same Call-ID through the proxy twice, by way of an application server: media is relayed once."""
 
-from tests.lab.agents import Flow
+from tests.lab.agents import Flow, accept
 
 
 def test_media_is_relayed_once(flow: Flow) -> None:
     a, b = flow.agents("A", "B")
     server = flow.forwarder("server", b)
     invite = a.invite(server.uri)
-    b.answer(b.receive("INVITE"), 200, b.sdp())
-    a.ack(a.receive(200))
-    b.receive("ACK")
+    accept(a, b, b.receive("INVITE"))
     flow.talk(a, b)
     assert list(flow.world.served(invite.call_id).values()) == [["offer", "answer"]]
     flow.hang_up(a, b)
@@ -23,13 +21,9 @@ def test_a_callee_behind_the_server_hangs_up(flow: Flow) -> None:
     b.answer(invite, 183, b.sdp())
     a.receive(183)
     flow.talk(a, b)
-    b.answer(invite, 200, b.sdp())
-    a.ack(a.receive(200))
-    b.receive("ACK")
+    accept(a, b, invite)
     b.reinvite()
-    a.answer(a.receive("INVITE"), 200, a.sdp())
-    b.ack(b.receive(200))
-    a.receive("ACK")
+    accept(b, a, a.receive("INVITE"))
     flow.talk(a, b)
     flow.hang_up(b, a)
 
