@@ -6,15 +6,15 @@ import pytest
 from pytest_mock import MockerFixture
 
 from KSR.testing import Ksr
-from tests.unit.site import FakeClient, Site, StubRpc, StubTime
+from tests.unit.site import Site, StubRpc, StubTime
 
 
 @pytest.fixture
 def site(ksr: Ksr, tmp_path: Path, mocker: MockerFixture) -> Site:
     site = Site(ksr, tmp_path)
     for room in ("prober", "counts"):
-        mocker.patch(f"kemi_rtp.timer.{room}.Client", side_effect=lambda *_: FakeClient(site))
-    mocker.patch("kemi_rtp.timer.deferred_deletes.ng.Client", side_effect=lambda *_: FakeClient(site))
+        mocker.patch(f"kemi_rtp.timer.{room}.Client", side_effect=site.client)
+    mocker.patch("kemi_rtp.timer.deferred_deletes.ng.Client", side_effect=site.client)
     mocker.patch.object(StubRpc, "site", site, create=True)
     mocker.patch.object(StubRpc, "reachable", True)
     mocker.patch("kemi_rtp.timer.nodes_file.LINGER", 0.0)

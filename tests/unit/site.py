@@ -30,7 +30,12 @@ CONFIG = Path(__file__).resolve().parents[2] / "kamailio.cfg.d" / "kamailio.cfg"
 
 def is_of(command: NgCommand, call_id: str) -> bool:
     """Whether a command is for a call: for one of its sessions, which may have a number."""
-    return command.call_id.partition("#")[0] == call_id
+    return call_of(command.call_id) == call_id
+
+
+def call_of(id: str) -> str:
+    """The SIP Call-ID of a session at a node, which may have a number: see kemi_rtp/model/binding.py."""
+    return id.partition("#")[0]
 
 
 class Script:
@@ -98,6 +103,10 @@ class Site:
         script = worker.script
         assert isinstance(script, Routes)
         return script
+
+    def client(self, looks_up: object = None) -> "FakeClient":
+        """What stands for an NG client of the timer."""
+        return FakeClient(self)
 
     def state(self, worker: Worker) -> WorkerState:
         """A worker's hold on shared memory."""
@@ -209,7 +218,7 @@ class FakeClient:
         elif command != STATISTICS:
             self.site.deletes.append((url, command))
             if self.site.ksr.rtpengine.daemon(url).answers:
-                self.site.ksr.rtpengine.daemon(url).calls.pop(_call_id(command), None)
+                self.site.ksr.rtpengine.daemon(url).calls.pop(session_of(command), None)
         return ""
 
     def collect(self, timeout: float = 0.0) -> dict[str, bytes]:
@@ -228,7 +237,8 @@ class FakeClient:
         return late
 
 
-def _call_id(delete: bytes) -> str:
+def session_of(delete: bytes) -> str:
+    """The call-id that a delete names."""
     found = re.search(rb"7:call-id(\d+):", delete)
     assert found, delete
     return delete[found.end() : found.end() + int(found[1])].decode()

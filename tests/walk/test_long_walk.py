@@ -28,9 +28,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from KSR.testing import Routed, RpcFault, SentMessage, SipMessage, State, Worker
 from tests.lab.people import DISABLED, DRAINING, ENABLED, Decision, Decisions, People, Place, adopt, at, decide, read
 from tests.unit.sabotage import Killed
-from tests.unit.site import StubRpc
+from tests.unit.site import StubRpc, call_of
 
-from .walk import URLS, Packet, WalkSite, call_of, walk_site
+from .walk import URLS, Packet, WalkSite, walk_site
 
 STEPS = 50  # in one walk
 SHRINK = os.environ.get("KEMI_RTP_WALK_SHRINK") != "0"

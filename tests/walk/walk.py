@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,7 @@ from kemi_rtp.timer.ng import Client
 from KSR.mock.engine.kamailio import activate
 from KSR.testing import Daemon, Ksr
 from tests.unit.sabotage import Killed
-from tests.unit.site import CONFIG, FakeClient, Site, StubRpc, StubTime
+from tests.unit.site import CONFIG, Site, StubRpc, StubTime, call_of, session_of
 
 URLS = [f"udp:192.0.2.{number}:2223" for number in range(1, 6)]
 
@@ -114,7 +113,7 @@ class WalkSite(Site):
     def collect(self, *, ours: bool = True) -> None:
         """Note what has reached the daemons since the last time."""
         self.packets += [Packet(url, "ping", "", ours=True) for url in self.pings]
-        self.packets += [Packet(url, "delete", _call_id(delete), ours=True) for url, delete in self.deletes]
+        self.packets += [Packet(url, "delete", call_of(session_of(delete)), ours=True) for url, delete in self.deletes]
         self.pings.clear()
         self.deletes.clear()
         for url, daemon in self.ksr.rtpengine.daemons.items():
@@ -229,15 +228,4 @@ def _stand_ins(module: ModuleType, site: WalkSite, clock: StubTime) -> Iterator[
     if found.get("Rpc") is Rpc and module.__name__ != Rpc.__module__:
         yield "Rpc", WalkRpc
     if found.get("Client") is Client:
-        yield "Client", lambda: FakeClient(site)
-
-
-def _call_id(delete: bytes) -> str:
-    found = re.search(rb"7:call-id(\d+):", delete)
-    assert found, delete
-    return call_of(delete[found.end() : found.end() + int(found[1])].decode())
-
-
-def call_of(id: str) -> str:
-    """The SIP Call-ID of a session at a node, which may have a number: see kemi_rtp/model/binding.py."""
-    return id.partition("#")[0]
+        yield "Client", site.client
